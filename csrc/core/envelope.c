@@ -1,0 +1,161 @@
+/* The envelope is read member by member, because after decoding an empty array and an empty object look
+ * alike, and a page is only what has an array. */
+#include "envelope.h"
+
+#include <string.h>
+
+#include "json.h"
+
+/* Why a JSON text is no envelope: a message on the Lua stack, and -1. */
+static int refuse(lua_State *L, const char *name, const char *wanted, const char *came)
+{
+    lua_pushfstring(L, "the answer is no list: %s is %s where %s is expected", name, came, wanted);
+    return -1;
+}
+
+static int refuse_text(lua_State *L, const struct retab_json *reader)
+{
+    char position[32];
+    /* lua_pushfstring has no format for a size_t */
+    size_t value = retab_json_position(reader), at = sizeof position;
+    position[--at] = '\0';
+    do {
+        position[--at] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    lua_pushfstring(L, "the answer is not JSON: %s at byte %s", retab_json_message(reader), position + at);
+    return -1;
+}
+
+/* Reads a cursor: a string, or nil for null and for the empty string, whatever JSON null becomes elsewhere. */
+static int read_cursor(lua_State *L, struct retab_json *reader, struct retab_json_place *place, const char *name)
+{
+    const char kind = retab_json_peek(reader);
+    if (retab_json_value(L, reader, place, 0) != 0) {
+        return refuse_text(L, reader);
+    }
+    if (kind != '"' && kind != 'n') {
+        return refuse(L, name, "a string or null", retab_json_kind(kind));
+    }
+    if (kind == 'n' || lua_rawlen(L, -1) == 0) {
+        lua_pop(L, 1);
+        lua_pushnil(L);
+    }
+    return 0;
+}
+
+/* Pushes the value of the member whose key is on top. */
+typedef int read_member(lua_State *L, struct retab_json *reader, struct retab_json_place *place, void *state);
+
+static int is_key(lua_State *L, const char *key)
+{
+    return lua_rawlen(L, -1) == strlen(key) && strcmp(lua_tostring(L, -1), key) == 0;
+}
+
+/* Pushes the object at the cursor, its members read with `read`. */
+static int read_object(lua_State *L, struct retab_json *reader, struct retab_json_place *place, read_member *read,
+                       void *state)
+{
+    struct retab_json_object object;
+    int more;
+    lua_newtable(L);
+    retab_json_object(reader, place, &object);
+    while ((more = retab_json_member(L, reader, &object, &place)) == 1) {
+        if (read(L, reader, place, state) != 0) {
+            return -1;
+        }
+        lua_rawset(L, -3);
+    }
+    return more < 0 ? refuse_text(L, reader) : 0;
+}
+
+static int read_metadata(lua_State *L, struct retab_json *reader, struct retab_json_place *place, void *state)
+{
+    (void)state;
+    if (is_key(L, "before")) {
+        return read_cursor(L, reader, place, "list_metadata.before");
+    }
+    if (is_key(L, "after")) {
+        return read_cursor(L, reader, place, "list_metadata.after");
+    }
+    return retab_json_value(L, reader, place, 0) != 0 ? refuse_text(L, reader) : 0;
+}
+
+struct envelope {
+    int select;
+    int has_data, has_metadata;
+};
+
+static int read_envelope(lua_State *L, struct retab_json *reader, struct retab_json_place *place, void *state)
+{
+    struct envelope *envelope = state;
+    const char kind = retab_json_peek(reader);
+    const int is_data = is_key(L, "data"), is_metadata = is_key(L, "list_metadata");
+    if (is_metadata && kind == '{') {
+        envelope->has_metadata = 1;
+        return read_object(L, reader, place, read_metadata, NULL);
+    }
+    if (retab_json_value(L, reader, place, is_data && envelope->select) != 0) {
+        return refuse_text(L, reader);
+    }
+    if (is_data && kind != '[') {
+        return refuse(L, "data", "an array", retab_json_kind(kind));
+    }
+    if (is_metadata) {
+        return refuse(L, "list_metadata", "an object", retab_json_kind(kind));
+    }
+    envelope->has_data = envelope->has_data || is_data;
+    return 0;
+}
+
+static int read_page(lua_State *L, struct retab_json *reader, struct envelope *envelope)
+{
+    const char kind = retab_json_peek(reader);
+    if (kind != '{') {
+        return retab_json_value(L, reader, NULL, 0) != 0 || retab_json_end(reader) != 0
+                   ? refuse_text(L, reader)
+                   : refuse(L, "it", "an object", retab_json_kind(kind));
+    }
+    if (read_object(L, reader, retab_json_root(reader), read_envelope, envelope) != 0) {
+        return -1;
+    }
+    if (retab_json_end(reader) != 0) {
+        return refuse_text(L, reader);
+    }
+    if (!envelope->has_data) {
+        return refuse(L, "data", "an array", "missing");
+    }
+    return envelope->has_metadata ? 0 : refuse(L, "list_metadata", "an object", "missing");
+}
+
+/* core.envelope(body [, options]) -> page | nil, message
+ * The options are those of core.decode; the paths of `fields` start at a run. The page is a plain table with
+ * `data` and `list_metadata`, and all else that the envelope holds. */
+static int envelope(lua_State *L)
+{
+    struct retab_json_options options;
+    size_t length;
+    luaL_checktype(L, 1, LUA_TSTRING);
+    const char *body = lua_tolstring(L, 1, &length);
+    lua_settop(L, 2);
+    retab_json_options(L, 2, &options);
+    struct envelope state = {options.fields != 0, 0, 0};
+    struct retab_json *reader = retab_json_checkout(L);
+    const int index = lua_gettop(L);
+    retab_json_begin(L, reader, index, body, length, &options);
+    const int failed = read_page(L, reader, &state);
+    retab_json_checkin(L, index);
+    if (failed) {
+        lua_pushnil(L);
+        lua_insert(L, -2);
+        return 2;
+    }
+    return 1;
+}
+
+void retab_envelope_register(lua_State *L)
+{
+    retab_json_new(L);
+    lua_pushcclosure(L, envelope, 1);
+    lua_setfield(L, -2, "envelope");
+}

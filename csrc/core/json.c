@@ -1,0 +1,748 @@
+/* How it is fast, beside one pass and no copies: a document is read as if it were like the one before.
+ * At each place the next key is compared with the one that came next last time (no hashing: its Lua
+ * string is there already), tables are made as large as their predecessors became, and a string that
+ * repeats under its key is pushed as the Lua string that it was. */
+#include "json.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fields.h"
+#include "text.h"
+
+#define READER "retab.json"
+
+/* What is learnt is bounded. An object with more keys than this is a map: its keys are data. */
+#define KEYS_PER_PLACE 64
+#define PLACES 2048
+#define LEARNT_DEPTH 32
+
+/* Longer strings hardly repeat, and comparing them costs what interning saves. */
+#define REPEATED_LENGTH 64
+
+/* A place starts with this trust in repetition, earns one for a string that repeats and loses one for
+ * another; with none left it rests for as many strings as REST says. */
+#define TRUST 8
+#define TRUST_LIMIT 32
+#define REST (-256)
+
+/* The Lua stack is grown for this many containers at a time, of three slots each: table, key, value. */
+#define STACK_STRIDE 16
+#define STACK_ROOM (STACK_STRIDE * 3 + LUA_MINSTACK)
+
+/* The most elements that an array's table is made for before they are seen. */
+#define ELEMENTS_AHEAD ((size_t)1 << 20)
+
+struct retab_json_place {
+    const char *key; /* the bytes of the Lua string anchors[anchor]; NULL for elements */
+    size_t key_length;
+    const char *last; /* of anchors[anchor + 1], the last string here; NULL for none */
+    size_t last_length;
+    int anchor;
+    int trust;
+    int selection;       /* of this key, by the fields of `generation` */
+    unsigned generation;
+    unsigned depth;
+    int map;                           /* as an object, it has had too many keys to know them */
+    size_t elements;                   /* of the last array here */
+    unsigned members;                  /* of the last object here */
+    unsigned keys;                     /* of `children`: the keys in the order in which they were met */
+    size_t key_room;
+    struct retab_json_place *children;
+    struct retab_json_place *element; /* of arrays, and of maps */
+};
+
+/* A container that is being built; its table is on the Lua stack. */
+struct frame {
+    struct retab_json_object object; /* of an array, only `at` is used */
+    size_t count;
+    int selection;
+    char kind;
+};
+
+struct retab_json {
+    struct retab_text text;
+    struct retab_fields fields;
+    struct frame *frames;
+    size_t depth, frame_room, max_depth;
+    int anchors, null; /* stack indices; the anchors are a table, the reader's user value */
+    struct retab_json_place root;
+    unsigned places;
+    int anchored;
+};
+
+/* ---- the reader ------------------------------------------------------------------------------------ */
+
+static void start_place(struct retab_json_place *place, int anchor, unsigned depth)
+{
+    memset(place, 0, sizeof *place);
+    place->anchor = anchor;
+    place->depth = depth;
+    place->trust = TRUST;
+}
+
+/* Recursion goes as deep as what is learnt, LEARNT_DEPTH at most. */
+static void free_place(struct retab_json_place *place)
+{
+    for (unsigned i = 0; i < place->keys; i++) {
+        free_place(&place->children[i]);
+    }
+    free(place->children);
+    if (place->element != NULL) {
+        free_place(place->element);
+        free(place->element);
+    }
+}
+
+static int collect(lua_State *L)
+{
+    struct retab_json *r = luaL_checkudata(L, 1, READER);
+    free_place(&r->root);
+    free(r->frames);
+    retab_text_free(&r->text);
+    retab_fields_free(&r->fields);
+    memset(r, 0, sizeof *r);
+    return 0;
+}
+
+/* Forgets all that was learnt. The reader is at `index`. */
+static void start_learning(lua_State *L, struct retab_json *r, int index)
+{
+    lua_newtable(L);
+    lua_setiuservalue(L, index, 1);
+    free_place(&r->root);
+    start_place(&r->root, 1, 0);
+    r->anchored = 2;
+    r->places = 0;
+}
+
+void retab_json_new(lua_State *L)
+{
+    struct retab_json *r = lua_newuserdatauv(L, sizeof *r, 1);
+    memset(r, 0, sizeof *r);
+    if (luaL_newmetatable(L, READER)) {
+        lua_pushcfunction(L, collect);
+        lua_setfield(L, -2, "__gc");
+    }
+    lua_setmetatable(L, -2);
+    start_learning(L, r, lua_gettop(L));
+}
+
+struct retab_json *retab_json_checkout(lua_State *L)
+{
+    if (lua_isnil(L, lua_upvalueindex(1))) {
+        retab_json_new(L);
+    } else {
+        lua_pushvalue(L, lua_upvalueindex(1));
+        lua_pushnil(L);
+        lua_replace(L, lua_upvalueindex(1));
+    }
+    return lua_touserdata(L, -1);
+}
+
+void retab_json_checkin(lua_State *L, int index)
+{
+    lua_pushvalue(L, index);
+    lua_replace(L, lua_upvalueindex(1));
+}
+
+void retab_json_begin(lua_State *L, struct retab_json *r, int index, const char *text, size_t length,
+                      const struct retab_json_options *options)
+{
+    luaL_checkstack(L, STACK_ROOM, "JSON");
+    r->text.start = r->text.p = text;
+    r->text.end = text + length;
+    r->text.message = NULL;
+    r->null = options->null;
+    r->max_depth = options->max_depth;
+    r->depth = 0;
+    if (r->places >= PLACES) {
+        start_learning(L, r, index);
+    }
+    lua_getiuservalue(L, index, 1);
+    r->anchors = lua_gettop(L);
+    if (options->fields != 0) {
+        retab_fields_compile(L, &r->fields, options->fields);
+    }
+}
+
+static int fail(struct retab_json *r, const char *message)
+{
+    return retab_text_fail(&r->text, r->text.p, message);
+}
+
+static void *grow(lua_State *L, void *block, size_t *room, size_t need, size_t size)
+{
+    void *larger = retab_text_grow(block, room, need, size);
+    if (larger == NULL) {
+        luaL_error(L, "not enough memory");
+    }
+    return larger;
+}
+
+/* ---- strings and numbers --------------------------------------------------------------------------- */
+
+/* Pushes the string from behind its opening quote to the closing one. */
+static int push_text(lua_State *L, struct retab_json *r, const char *from, const char *close, int escaped)
+{
+    size_t length = (size_t)(close - from);
+    if (escaped && retab_text_unescape(&r->text, from, close, &from, &length) != 0) {
+        return -1;
+    }
+    lua_pushlstring(L, from, length);
+    return 0;
+}
+
+/* Keeps the string on top as the last one at `place`, for as long as strings repeat there. */
+static void remember(lua_State *L, struct retab_json *r, struct retab_json_place *place)
+{
+    if (place->trust < 0) {
+        place->trust++;
+    } else if (place->last != NULL && --place->trust <= 0) {
+        place->trust = REST;
+        place->last = NULL;
+    } else {
+        lua_pushvalue(L, -1);
+        lua_rawseti(L, r->anchors, place->anchor + 1);
+        place->last = lua_tolstring(L, -1, &place->last_length);
+    }
+}
+
+static int push_string(lua_State *L, struct retab_json *r, struct retab_json_place *place)
+{
+    const char *from = r->text.p + 1, *close;
+    int escaped = 0;
+    if (place != NULL && place->last != NULL) {
+        const size_t length = place->last_length;
+        if ((size_t)(r->text.end - from) > length && from[length] == '"' &&
+            retab_text_same(from, place->last, length)) {
+            lua_rawgeti(L, r->anchors, place->anchor + 1);
+            place->trust += place->trust < TRUST_LIMIT;
+            r->text.p = from + length + 1;
+            return 0;
+        }
+    }
+    close = retab_text_plain(from, r->text.end);
+    if (*close == '"') { /* nearly always */
+        r->text.p = close + 1;
+    } else if (retab_text_string(&r->text, &close, &escaped) != 0) {
+        return -1;
+    }
+    if (push_text(L, r, from, close, escaped) != 0) {
+        return -1;
+    }
+    if (place != NULL && !escaped && close - from <= REPEATED_LENGTH) {
+        remember(L, r, place);
+    }
+    return 0;
+}
+
+static int push_number(lua_State *L, struct retab_json *r)
+{
+    struct retab_number number;
+    if (retab_text_number(&r->text, &number) != 0) {
+        return -1;
+    }
+    if (!number.integer) {
+        lua_pushnumber(L, (lua_Number)number.real);
+    } else {
+#if RETAB_HAS_INTEGERS
+        lua_pushinteger(L, (lua_Integer)number.whole);
+#else
+        lua_pushnumber(L, (lua_Number)number.whole);
+#endif
+    }
+    return 0;
+}
+
+/* ---- keys ------------------------------------------------------------------------------------------ */
+
+/* Adds the key to those that are known at `at`, unless no more is learnt. Whether it was added.
+ * A place's children move when they grow, but never while one of them is being read. */
+static int learn_key(lua_State *L, struct retab_json *r, struct retab_json_place *at, const char *key, size_t length)
+{
+    if (at->keys == KEYS_PER_PLACE) {
+        at->map = 1;
+    }
+    if (at->map || at->depth >= LEARNT_DEPTH || r->places >= PLACES) {
+        return 0;
+    }
+    if (at->keys == at->key_room) {
+        at->children = grow(L, at->children, &at->key_room, (size_t)at->keys + 1, sizeof *at->children);
+    }
+    struct retab_json_place *place = &at->children[at->keys];
+    start_place(place, r->anchored + 1, at->depth + 1);
+    lua_pushlstring(L, key, length);
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, r->anchors, place->anchor);
+    place->key = lua_tolstring(L, -1, &place->key_length);
+    lua_pop(L, 1);
+    r->anchored += 2;
+    r->places++;
+    at->keys++;
+    return 1;
+}
+
+/* The one place of all elements of the arrays, or of all values of the maps, at `at`. */
+static struct retab_json_place *element_place(lua_State *L, struct retab_json *r, struct retab_json_place *at)
+{
+    if (at == NULL || at->element != NULL || at->depth >= LEARNT_DEPTH || r->places >= PLACES) {
+        return at == NULL ? NULL : at->element;
+    }
+    size_t none = 0;
+    at->element = grow(L, NULL, &none, 1, sizeof *at->element);
+    start_place(at->element, r->anchored + 1, at->depth + 1);
+    r->anchored += 2;
+    r->places++;
+    return at->element;
+}
+
+struct key {
+    const char *bytes;
+    size_t length;
+    int pushed;   /* it had escapes, and its bytes are those of the string on the Lua stack */
+    int repeated; /* it may have come before in this object */
+    struct retab_json_place *place;
+};
+
+/* The key is the child `index` of the object's place. */
+static inline void found(struct retab_json_object *object, unsigned index, struct key *key)
+{
+    key->place = &object->at->children[index];
+    key->repeated = index < object->met;
+    object->next = index + 1;
+    object->met = object->next > object->met ? object->next : object->met;
+}
+
+static void find_key(lua_State *L, struct retab_json *r, struct retab_json_object *object, struct key *key)
+{
+    struct retab_json_place *const at = object->at;
+    if (at == NULL) {
+        return;
+    }
+    for (unsigned i = 0; !at->map && i < at->keys; i++) {
+        const unsigned index = (object->next + i) % at->keys;
+        if (at->children[index].key_length == key->length &&
+            retab_text_same(at->children[index].key, key->bytes, key->length)) {
+            found(object, index, key);
+            return;
+        }
+    }
+    if (learn_key(L, r, at, key->bytes, key->length)) {
+        found(object, at->keys - 1, key);
+    } else if (at->map) {
+        key->place = element_place(L, r, at);
+    }
+}
+
+/* Reads a key and its colon, up to the value. */
+static int read_key(lua_State *L, struct retab_json *r, struct retab_json_object *object, struct key *key)
+{
+    const char *from = r->text.p + 1, *close;
+    int escaped;
+    if (*r->text.p != '"') {
+        return fail(r, "expected a string as key");
+    }
+    key->place = NULL;
+    key->repeated = 1;
+    key->pushed = 0;
+    if (object->at != NULL && object->next < object->at->keys) {
+        const struct retab_json_place *expected = &object->at->children[object->next];
+        const size_t length = expected->key_length;
+        if ((size_t)(r->text.end - from) > length && from[length] == '"' &&
+            retab_text_same(from, expected->key, length)) {
+            key->bytes = expected->key;
+            key->length = length;
+            found(object, object->next, key);
+            r->text.p = from + length + 1;
+        }
+    }
+    if (key->place == NULL) {
+        if (retab_text_string(&r->text, &close, &escaped) != 0) {
+            return -1;
+        }
+        key->bytes = from;
+        key->length = (size_t)(close - from);
+        if (escaped) {
+            if (push_text(L, r, from, close, escaped) != 0) {
+                return -1;
+            }
+            key->bytes = lua_tolstring(L, -1, &key->length);
+            key->pushed = 1;
+        }
+        find_key(L, r, object, key);
+    }
+    r->text.p = retab_text_space(r->text.p);
+    if (*r->text.p != ':') {
+        return fail(r, "expected ':' after a key");
+    }
+    r->text.p = retab_text_space(r->text.p + 1);
+    return 0;
+}
+
+static inline void push_key(lua_State *L, struct retab_json *r, const struct key *key)
+{
+    if (key->pushed) {
+        return;
+    }
+    if (key->place != NULL && key->place->key != NULL) {
+        lua_rawgeti(L, r->anchors, key->place->anchor);
+    } else {
+        lua_pushlstring(L, key->bytes, key->length);
+    }
+}
+
+/* What is selected of the key's value; a place remembers it. */
+static int select_key(const struct retab_json *r, int selection, const struct key *key)
+{
+    struct retab_json_place *place = key->place;
+    if (selection == RETAB_FIELDS_ALL) {
+        return RETAB_FIELDS_ALL;
+    }
+    if (place == NULL || place->key == NULL) {
+        return retab_fields_select(&r->fields, selection, key->bytes, key->length);
+    }
+    if (place->generation != r->fields.generation) {
+        place->generation = r->fields.generation;
+        place->selection = retab_fields_select(&r->fields, selection, key->bytes, key->length);
+    }
+    return place->selection;
+}
+
+/* ---- values ---------------------------------------------------------------------------------------- */
+
+/* Opens the container at the cursor and pushes its table. 1: something is in it; 0: nothing, it is closed; -1. */
+static int open_container(lua_State *L, struct retab_json *r, struct retab_json_place *place, int selection)
+{
+    const char kind = *r->text.p;
+    if (r->depth >= r->max_depth) {
+        return fail(r, "nested too deeply");
+    }
+    if (r->depth % STACK_STRIDE == 0 && !lua_checkstack(L, STACK_ROOM)) {
+        return fail(r, "nested too deeply for the stack of this Lua");
+    }
+    r->text.p = retab_text_space(r->text.p + 1);
+    if (*r->text.p == RETAB_CLOSING(kind)) {
+        r->text.p++;
+        lua_createtable(L, 0, 0);
+        return 0;
+    }
+    if (r->depth >= r->frame_room) {
+        r->frames = grow(L, r->frames, &r->frame_room, r->depth + 1, sizeof *r->frames);
+    }
+    r->frames[r->depth++] = (struct frame){{place, 0, 0, 0}, 0, selection, kind};
+    if (place == NULL) {
+        lua_createtable(L, 0, 0);
+    } else if (kind == '{') {
+        lua_createtable(L, 0, (int)place->members);
+    } else {
+        /* an element takes two bytes at least, so a small text never gets the table of a large one */
+        const size_t most = (size_t)(r->text.end - r->text.p) / 2 + 1;
+        const size_t expected = place->elements < most ? place->elements : most;
+        lua_createtable(L, (int)(expected < ELEMENTS_AHEAD ? expected : ELEMENTS_AHEAD), 0);
+    }
+    return 1;
+}
+
+/* Stores the value on top in the frame's table, below it (and below its key, in an object). */
+static inline void store(lua_State *L, struct frame *frame, int absent, int repeated)
+{
+    if (frame->kind == '[') {
+        frame->count++;
+        if (absent) {
+            lua_pop(L, 1);
+        } else {
+            lua_rawseti(L, -2, RETAB_INDEX(frame->count));
+        }
+    } else if (absent && !repeated) {
+        lua_pop(L, 2); /* storing the nil would take a slot on 5.1 */
+    } else {
+        frame->count++;
+        lua_rawset(L, -3);
+    }
+}
+
+/* Behind a value of the innermost container. 1: behind a comma; 0: the container was closed, and its
+ * table is the value on top; -1. */
+static inline int advance(struct retab_json *r)
+{
+    struct frame *frame = &r->frames[r->depth - 1];
+    struct retab_json_place *place = frame->object.at;
+    r->text.p = retab_text_space(r->text.p);
+    if (*r->text.p == ',') {
+        r->text.p = retab_text_space(r->text.p + 1);
+        return 1;
+    }
+    if (*r->text.p != RETAB_CLOSING(frame->kind)) {
+        return fail(r, frame->kind == '{' ? "expected ',' or '}'" : "expected ',' or ']'");
+    }
+    r->text.p++;
+    r->depth--;
+    if (place != NULL && frame->kind == '[') {
+        place->elements = frame->count;
+    } else if (place != NULL) {
+        place->members = (unsigned)(frame->count < KEYS_PER_PLACE ? frame->count : KEYS_PER_PLACE);
+    }
+    return 0;
+}
+
+/* Where the next value stands, what of it is selected, and whether its key may have come before. */
+struct next {
+    struct retab_json_place *place;
+    int selection, repeated;
+};
+
+/* Goes to the next value of the innermost container that is to be built, its key on the stack.
+ * 1: there is one; 0: the container was closed; -1. */
+static int next_value(lua_State *L, struct retab_json *r, struct next *next)
+{
+    struct frame *frame = &r->frames[r->depth - 1];
+    if (frame->kind == '[') {
+        next->place = element_place(L, r, frame->object.at);
+        next->selection = frame->selection;
+        return 1;
+    }
+    for (;;) {
+        struct key key;
+        if (read_key(L, r, &frame->object, &key) != 0) {
+            return -1;
+        }
+        next->place = key.place;
+        next->repeated = key.repeated;
+        next->selection = select_key(r, frame->selection, &key);
+        const int container = *r->text.p == '{' || *r->text.p == '[';
+        if (next->selection == RETAB_FIELDS_ALL || (next->selection != RETAB_FIELDS_NONE && container)) {
+            push_key(L, r, &key);
+            return 1;
+        }
+        if (next->selection != RETAB_FIELDS_NONE && key.repeated) {
+            push_key(L, r, &key); /* the last value counts, and of this one nothing is selected */
+            lua_pushnil(L);
+            lua_rawset(L, -3);
+        } else {
+            lua_pop(L, key.pushed);
+        }
+        if (retab_text_skip(&r->text, r->max_depth - r->depth) != 0) {
+            return -1;
+        }
+        const int more = advance(r);
+        if (more != 1) {
+            return more;
+        }
+    }
+}
+
+static int push_null(lua_State *L, struct retab_json *r)
+{
+    if (r->null == 0) {
+        lua_pushnil(L);
+    } else {
+        lua_pushvalue(L, r->null);
+    }
+    return retab_text_literal(&r->text, "null");
+}
+
+/* Pushes the value at the cursor. One loop and an array of frames: no depth of nesting takes C stack. */
+static int build(lua_State *L, struct retab_json *r, struct retab_json_place *place, int selection)
+{
+    const size_t outside = r->depth;
+    struct next next = {place, selection, 0};
+    for (;;) {
+        int absent = 0, more = 0;
+        switch (*r->text.p) {
+        case '"':
+            more = push_string(L, r, next.place);
+            break;
+        case '{':
+        case '[':
+            more = open_container(L, r, next.place, next.selection);
+            break;
+        case 't':
+            lua_pushboolean(L, 1);
+            more = retab_text_literal(&r->text, "true");
+            break;
+        case 'f':
+            lua_pushboolean(L, 0);
+            more = retab_text_literal(&r->text, "false");
+            break;
+        case 'n':
+            absent = r->null == 0;
+            more = push_null(L, r);
+            break;
+        default:
+            more = push_number(L, r);
+        }
+        for (;;) {
+            if (more == 0) { /* the value is complete, on top */
+                if (r->depth == outside) {
+                    return 0;
+                }
+                store(L, &r->frames[r->depth - 1], absent, next.repeated);
+                absent = 0;
+                more = advance(r);
+            }
+            if (more == 1) {
+                more = next_value(L, r, &next);
+                if (more == 1) {
+                    break;
+                }
+            }
+            if (more < 0) {
+                return -1;
+            }
+        }
+    }
+}
+
+/* ---- the interface --------------------------------------------------------------------------------- */
+
+struct retab_json_place *retab_json_root(struct retab_json *r)
+{
+    return &r->root;
+}
+
+char retab_json_peek(struct retab_json *r)
+{
+    r->text.p = retab_text_space(r->text.p);
+    return *r->text.p != '\0' && strchr("{[\"tfn", *r->text.p) != NULL ? *r->text.p : '0';
+}
+
+const char *retab_json_kind(char kind)
+{
+    switch (kind) {
+    case '{':
+        return "an object";
+    case '[':
+        return "an array";
+    case '"':
+        return "a string";
+    case 't':
+    case 'f':
+        return "a boolean";
+    case 'n':
+        return "null";
+    default:
+        return "a number";
+    }
+}
+
+int retab_json_value(lua_State *L, struct retab_json *r, struct retab_json_place *place, int select)
+{
+    r->text.p = retab_text_space(r->text.p);
+    return build(L, r, place, select ? RETAB_FIELDS_ROOT : RETAB_FIELDS_ALL);
+}
+
+int retab_json_end(struct retab_json *r)
+{
+    r->text.p = retab_text_space(r->text.p);
+    return r->text.p == r->text.end ? 0 : fail(r, "bytes after the end of the value");
+}
+
+void retab_json_object(struct retab_json *r, struct retab_json_place *at, struct retab_json_object *object)
+{
+    *object = (struct retab_json_object){at, 0, 0, 0};
+    r->text.p = retab_text_space(r->text.p) + 1;
+    r->depth++;
+}
+
+int retab_json_member(lua_State *L, struct retab_json *r, struct retab_json_object *object,
+                      struct retab_json_place **place)
+{
+    struct key key;
+    r->text.p = retab_text_space(r->text.p);
+    if (*r->text.p == '}') {
+        r->text.p++;
+        r->depth--;
+        return 0;
+    }
+    if (object->begun && *r->text.p != ',') {
+        return fail(r, "expected ',' or '}'");
+    }
+    r->text.p = retab_text_space(r->text.p + object->begun);
+    object->begun = 1;
+    if (read_key(L, r, object, &key) != 0) {
+        return -1;
+    }
+    push_key(L, r, &key);
+    *place = key.place;
+    return 1;
+}
+
+const char *retab_json_message(const struct retab_json *r)
+{
+    return r->text.message;
+}
+
+size_t retab_json_position(const struct retab_json *r)
+{
+    return (size_t)(r->text.wrong - r->text.start) + 1;
+}
+
+void retab_json_options(lua_State *L, int index, struct retab_json_options *options)
+{
+    static const char *const names[] = {"null", "fields", "max_depth", NULL};
+    *options = (struct retab_json_options){0, 0, RETAB_JSON_DEPTH};
+    if (lua_isnoneornil(L, index)) {
+        return;
+    }
+    luaL_checktype(L, index, LUA_TTABLE);
+    for (lua_pushnil(L); lua_next(L, index) != 0; lua_pop(L, 1)) {
+        int known = 0;
+        for (int i = 0; names[i] != NULL && lua_type(L, -2) == LUA_TSTRING; i++) {
+            known = known || strcmp(lua_tostring(L, -2), names[i]) == 0;
+        }
+        if (!known) {
+            lua_pushvalue(L, -2);
+            luaL_error(L, "unknown option '%s': null, fields and max_depth are allowed", lua_tostring(L, -1));
+        }
+    }
+    lua_getfield(L, index, "null");
+    options->null = lua_isnil(L, -1) ? 0 : lua_gettop(L);
+    lua_getfield(L, index, "fields");
+    if (!lua_isnil(L, -1)) {
+        options->fields = lua_gettop(L);
+        retab_fields_check(L, options->fields);
+    }
+    lua_getfield(L, index, "max_depth");
+    if (!lua_isnil(L, -1)) {
+        const lua_Number depth = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : 0;
+        if (!(depth >= 1 && depth <= RETAB_JSON_DEEPEST) || floor((double)depth) != (double)depth) {
+            luaL_error(L, "max_depth is a whole number from 1 to %d", RETAB_JSON_DEEPEST);
+        }
+        options->max_depth = (size_t)depth;
+    }
+}
+
+/* core.decode(text [, options]) -> value | nil, message, position */
+static int decode(lua_State *L)
+{
+    struct retab_json_options options;
+    size_t length;
+    luaL_checktype(L, 1, LUA_TSTRING);
+    const char *text = lua_tolstring(L, 1, &length);
+    lua_settop(L, 2);
+    retab_json_options(L, 2, &options);
+    struct retab_json *r = retab_json_checkout(L);
+    const int reader = lua_gettop(L);
+    retab_json_begin(L, r, reader, text, length, &options);
+    if (retab_json_value(L, r, &r->root, options.fields != 0) == 0 && retab_json_end(r) == 0) {
+        retab_json_checkin(L, reader);
+        return 1;
+    }
+    lua_settop(L, reader);
+    retab_json_checkin(L, reader);
+    lua_pushnil(L);
+    lua_pushstring(L, retab_json_message(r));
+    lua_pushinteger(L, (lua_Integer)retab_json_position(r));
+    return 3;
+}
+
+void retab_json_register(lua_State *L)
+{
+    retab_json_new(L);
+    lua_pushcclosure(L, decode, 1);
+    lua_setfield(L, -2, "decode");
+    lua_pushlightuserdata(L, NULL);
+    lua_setfield(L, -2, "null");
+}

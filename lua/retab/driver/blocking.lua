@@ -1,0 +1,56 @@
+--- The driver of plain scripts: a wait is a wait of the whole process. While one request is waited for, all
+--- others that were sent go on too.
+local curl = require "retab.curl"
+
+local blocking = {}
+
+local forever = 1e9
+
+--- @param settings table max_connections, ca_file, ca_path, proxy
+--- @return retab.Driver
+function blocking.new(settings)
+  local pool = curl.pool(settings)
+  local epoch = os.time() - curl.clock()
+  local driver = {}
+
+  function driver.send(request)
+    return pool:send(request)
+  end
+
+  function driver.await(transfer)
+    while not transfer:done() do pool:wait(forever) end
+    return transfer:result()
+  end
+
+  function driver.cancel(transfer)
+    transfer:cancel()
+  end
+
+  function driver.now()
+    return epoch + curl.clock()
+  end
+
+  function driver.sleep(seconds)
+    local ends = curl.clock() + seconds
+    repeat
+      pool:wait(math.max(0, ends - curl.clock()))
+    until curl.clock() >= ends
+  end
+
+  function driver.ready(transfer)
+    pool:step()
+    return transfer:done()
+  end
+
+  function driver.connections()
+    return pool:connections()
+  end
+
+  function driver.close()
+    pool:close()
+  end
+
+  return driver
+end
+
+return blocking
