@@ -27,17 +27,21 @@ static int refuse_text(lua_State *L, const struct retab_json *reader)
     return -1;
 }
 
+/* What came, by the kinds that retab_json_peek gives; 0 for what is missing. It is judged when all of the
+ * text was read: what is not JSON is called that first, and of a member that comes twice the last one counts. */
+struct envelope {
+    int select;
+    char data, metadata, before, after;
+};
+
 /* Reads a cursor: a string, or nil for null and for the empty string, whatever JSON null becomes elsewhere. */
-static int read_cursor(lua_State *L, struct retab_json *reader, struct retab_json_place *place, const char *name)
+static int read_cursor(lua_State *L, struct retab_json *reader, struct retab_json_place *place, char *kind)
 {
-    const char kind = retab_json_peek(reader);
+    *kind = retab_json_peek(reader);
     if (retab_json_value(L, reader, place, 0) != 0) {
         return refuse_text(L, reader);
     }
-    if (kind != '"' && kind != 'n') {
-        return refuse(L, name, "a string or null", retab_json_kind(kind));
-    }
-    if (kind == 'n' || lua_rawlen(L, -1) == 0) {
+    if (*kind == 'n' || (*kind == '"' && lua_rawlen(L, -1) == 0)) {
         lua_pop(L, 1);
         lua_pushnil(L);
     }
@@ -45,7 +49,8 @@ static int read_cursor(lua_State *L, struct retab_json *reader, struct retab_jso
 }
 
 /* Pushes the value of the member whose key is on top. */
-typedef int read_member(lua_State *L, struct retab_json *reader, struct retab_json_place *place, void *state);
+typedef int read_member(lua_State *L, struct retab_json *reader, struct retab_json_place *place,
+                        struct envelope *envelope);
 
 static int is_key(lua_State *L, const char *key)
 {
@@ -54,14 +59,14 @@ static int is_key(lua_State *L, const char *key)
 
 /* Pushes the object at the cursor, its members read with `read`. */
 static int read_object(lua_State *L, struct retab_json *reader, struct retab_json_place *place, read_member *read,
-                       void *state)
+                       struct envelope *envelope)
 {
     struct retab_json_object object;
     int more;
     lua_newtable(L);
     retab_json_object(reader, place, &object);
     while ((more = retab_json_member(L, reader, &object, &place)) == 1) {
-        if (read(L, reader, place, state) != 0) {
+        if (read(L, reader, place, envelope) != 0) {
             return -1;
         }
         lua_rawset(L, -3);
@@ -69,43 +74,45 @@ static int read_object(lua_State *L, struct retab_json *reader, struct retab_jso
     return more < 0 ? refuse_text(L, reader) : 0;
 }
 
-static int read_metadata(lua_State *L, struct retab_json *reader, struct retab_json_place *place, void *state)
+static int read_metadata(lua_State *L, struct retab_json *reader, struct retab_json_place *place,
+                         struct envelope *envelope)
 {
-    (void)state;
     if (is_key(L, "before")) {
-        return read_cursor(L, reader, place, "list_metadata.before");
+        return read_cursor(L, reader, place, &envelope->before);
     }
     if (is_key(L, "after")) {
-        return read_cursor(L, reader, place, "list_metadata.after");
+        return read_cursor(L, reader, place, &envelope->after);
     }
     return retab_json_value(L, reader, place, 0) != 0 ? refuse_text(L, reader) : 0;
 }
 
-struct envelope {
-    int select;
-    int has_data, has_metadata;
-};
-
-static int read_envelope(lua_State *L, struct retab_json *reader, struct retab_json_place *place, void *state)
+static int read_envelope(lua_State *L, struct retab_json *reader, struct retab_json_place *place,
+                         struct envelope *envelope)
 {
-    struct envelope *envelope = state;
     const char kind = retab_json_peek(reader);
-    const int is_data = is_key(L, "data"), is_metadata = is_key(L, "list_metadata");
-    if (is_metadata && kind == '{') {
-        envelope->has_metadata = 1;
-        return read_object(L, reader, place, read_metadata, NULL);
+    const int is_data = is_key(L, "data");
+    if (is_data) {
+        envelope->data = kind;
+    } else if (is_key(L, "list_metadata")) {
+        envelope->metadata = kind;
+        envelope->before = envelope->after = 0;
+        if (kind == '{') {
+            return read_object(L, reader, place, read_metadata, envelope);
+        }
     }
-    if (retab_json_value(L, reader, place, is_data && envelope->select) != 0) {
-        return refuse_text(L, reader);
-    }
-    if (is_data && kind != '[') {
-        return refuse(L, "data", "an array", retab_json_kind(kind));
-    }
-    if (is_metadata) {
-        return refuse(L, "list_metadata", "an object", retab_json_kind(kind));
-    }
-    envelope->has_data = envelope->has_data || is_data;
-    return 0;
+    return retab_json_value(L, reader, place, is_data && envelope->select) != 0 ? refuse_text(L, reader) : 0;
+}
+
+/* Refuses a member unless it is of this kind. */
+static int judge(lua_State *L, const char *name, char kind, char wanted)
+{
+    return kind == wanted ? 0
+                          : refuse(L, name, retab_json_kind(wanted), kind == 0 ? "missing" : retab_json_kind(kind));
+}
+
+static int judge_cursor(lua_State *L, const char *name, char kind)
+{
+    return kind == 0 || kind == '"' || kind == 'n' ? 0 : refuse(L, name, "a string or null", retab_json_kind(kind));
 }
 
 static int read_page(lua_State *L, struct retab_json *reader, struct envelope *envelope)
@@ -122,10 +129,11 @@ static int read_page(lua_State *L, struct retab_json *reader, struct envelope *e
     if (retab_json_end(reader) != 0) {
         return refuse_text(L, reader);
     }
-    if (!envelope->has_data) {
-        return refuse(L, "data", "an array", "missing");
-    }
-    return envelope->has_metadata ? 0 : refuse(L, "list_metadata", "an object", "missing");
+    return judge(L, "data", envelope->data, '[') != 0 || judge(L, "list_metadata", envelope->metadata, '{') != 0 ||
+                   judge_cursor(L, "list_metadata.before", envelope->before) != 0 ||
+                   judge_cursor(L, "list_metadata.after", envelope->after) != 0
+               ? -1
+               : 0;
 }
 
 /* core.envelope(body [, options]) -> page | nil, message
@@ -139,7 +147,7 @@ static int envelope(lua_State *L)
     const char *body = lua_tolstring(L, 1, &length);
     lua_settop(L, 2);
     retab_json_options(L, 2, &options);
-    struct envelope state = {options.fields != 0, 0, 0};
+    struct envelope state = {options.fields != 0, 0, 0, 0, 0};
     struct retab_json *reader = retab_json_checkout(L);
     const int index = lua_gettop(L);
     retab_json_begin(L, reader, index, body, length, &options);

@@ -41,7 +41,9 @@ struct retab_json_place {
     size_t last_length;
     int anchor;
     int trust;
-    int selection;       /* of this key, by the fields of `generation` */
+    int escaped;         /* the key was met with escapes: it may not stand in a text as it is */
+    int selection;       /* of this key within `within`, by the fields of `generation` */
+    int within;
     unsigned generation;
     unsigned depth;
     int map;                           /* as an object, it has had too many keys to know them */
@@ -258,9 +260,17 @@ static int push_number(lua_State *L, struct retab_json *r)
 
 /* ---- keys ------------------------------------------------------------------------------------------ */
 
+struct key {
+    const char *bytes;
+    size_t length;
+    int pushed;   /* it had escapes, and its bytes are those of the string on the Lua stack */
+    int repeated; /* it may have come before in this object */
+    struct retab_json_place *place;
+};
+
 /* Adds the key to those that are known at `at`, unless no more is learnt. Whether it was added.
  * A place's children move when they grow, but never while one of them is being read. */
-static int learn_key(lua_State *L, struct retab_json *r, struct retab_json_place *at, const char *key, size_t length)
+static int learn_key(lua_State *L, struct retab_json *r, struct retab_json_place *at, const struct key *key)
 {
     if (at->keys == KEYS_PER_PLACE) {
         at->map = 1;
@@ -273,9 +283,10 @@ static int learn_key(lua_State *L, struct retab_json *r, struct retab_json_place
     }
     struct retab_json_place *place = &at->children[at->keys];
     start_place(place, r->anchored + 1, at->depth + 1);
-    lua_pushlstring(L, key, length);
+    lua_pushlstring(L, key->bytes, key->length);
     lua_pushvalue(L, -1);
     lua_rawseti(L, r->anchors, place->anchor);
+    place->escaped = key->pushed;
     place->key = lua_tolstring(L, -1, &place->key_length);
     lua_pop(L, 1);
     r->anchored += 2;
@@ -298,19 +309,11 @@ static struct retab_json_place *element_place(lua_State *L, struct retab_json *r
     return at->element;
 }
 
-struct key {
-    const char *bytes;
-    size_t length;
-    int pushed;   /* it had escapes, and its bytes are those of the string on the Lua stack */
-    int repeated; /* it may have come before in this object */
-    struct retab_json_place *place;
-};
-
-/* The key is the child `index` of the object's place. */
+/* The key is the child `index` of the object's place. In a map their order tells nothing: some keys have no child. */
 static inline void found(struct retab_json_object *object, unsigned index, struct key *key)
 {
     key->place = &object->at->children[index];
-    key->repeated = index < object->met;
+    key->repeated = index < object->met || object->at->map;
     object->next = index + 1;
     object->met = object->next > object->met ? object->next : object->met;
 }
@@ -329,7 +332,7 @@ static void find_key(lua_State *L, struct retab_json *r, struct retab_json_objec
             return;
         }
     }
-    if (learn_key(L, r, at, key->bytes, key->length)) {
+    if (learn_key(L, r, at, key)) {
         found(object, at->keys - 1, key);
     } else if (at->map) {
         key->place = element_place(L, r, at);
@@ -350,7 +353,7 @@ static int read_key(lua_State *L, struct retab_json *r, struct retab_json_object
     if (object->at != NULL && object->next < object->at->keys) {
         const struct retab_json_place *expected = &object->at->children[object->next];
         const size_t length = expected->key_length;
-        if ((size_t)(r->text.end - from) > length && from[length] == '"' &&
+        if (!expected->escaped && (size_t)(r->text.end - from) > length && from[length] == '"' &&
             retab_text_same(from, expected->key, length)) {
             key->bytes = expected->key;
             key->length = length;
@@ -393,7 +396,7 @@ static inline void push_key(lua_State *L, struct retab_json *r, const struct key
     }
 }
 
-/* What is selected of the key's value; a place remembers it. */
+/* What is selected of the key's value; a place remembers it. Below a map, objects of many keys are one place. */
 static int select_key(const struct retab_json *r, int selection, const struct key *key)
 {
     struct retab_json_place *place = key->place;
@@ -403,8 +406,9 @@ static int select_key(const struct retab_json *r, int selection, const struct ke
     if (place == NULL || place->key == NULL) {
         return retab_fields_select(&r->fields, selection, key->bytes, key->length);
     }
-    if (place->generation != r->fields.generation) {
+    if (place->generation != r->fields.generation || place->within != selection) {
         place->generation = r->fields.generation;
+        place->within = selection;
         place->selection = retab_fields_select(&r->fields, selection, key->bytes, key->length);
     }
     return place->selection;

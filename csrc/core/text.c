@@ -214,6 +214,9 @@ static const double exact_powers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  
 /* As many decimal digits as always fit 64 bits. */
 #define DIGITS 19
 
+/* An exponent beyond this is out of range, however many digits the fraction has to make up for it. */
+#define LARGE_EXPONENT ((int64_t)1 << 56)
+
 static inline int is_digit(char c)
 {
     return c >= '0' && c <= '9';
@@ -247,7 +250,8 @@ int retab_text_number(struct retab_text *text, struct retab_number *number)
     const int negative = *from == '-';
     const char *p = from + negative;
     uint64_t mantissa = 0;
-    int digits = 0, power = 0, real = 0;
+    int digits = 0, real = 0;
+    int64_t power = 0; /* no text is long enough for it to overflow */
 
     if (!is_digit(*p)) {
         return retab_text_fail(text, p, negative ? "expected a digit" : "expected a value");
@@ -270,11 +274,11 @@ int retab_text_number(struct retab_text *text, struct retab_number *number)
         for (; is_digit(*p); p++) {
             mantissa = mantissa * 10 + (uint64_t)(*p - '0');
             digits += digits <= DIGITS && mantissa != 0;
-            power -= power > -1000;
+            power--;
         }
     }
     if (*p == 'e' || *p == 'E') {
-        int exponent = 0;
+        int64_t exponent = 0;
         real = 1;
         p++;
         const int minus = *p == '-';
@@ -283,7 +287,7 @@ int retab_text_number(struct retab_text *text, struct retab_number *number)
             return retab_text_fail(text, p, "expected a digit");
         }
         for (; is_digit(*p); p++) {
-            exponent = exponent < 100000 ? exponent * 10 + (*p - '0') : exponent;
+            exponent = exponent < LARGE_EXPONENT ? exponent * 10 + (*p - '0') : exponent;
         }
         power += minus ? -exponent : exponent;
     }

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <strings.h>
 #include <time.h>
+#include <unistd.h>
 
 #define POOL "retab.curl.pool"
 #define TRANSFER "retab.curl.transfer"
@@ -52,11 +53,14 @@ struct transfer {
     char error[CURL_ERROR_SIZE];
 };
 
-/* One thing that libcurl wants of the host's event loop. */
+/* One thing that libcurl wants of the host's event loop. CLOSE is ours: the loop has to let go of a socket
+ * before it is closed, since another may get its number. */
 struct change {
     curl_socket_t socket;
     int what;
 };
+
+#define CLOSE (CURL_POLL_REMOVE + 1)
 
 struct pool {
     CURLM *multi; /* NULL: closed */
@@ -162,11 +166,8 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *context)
     return append(body, bytes, length) ? length : 0;
 }
 
-static int on_socket(CURL *easy, curl_socket_t socket, int what, void *context, void *assigned)
+static int note_change(struct pool *pool, curl_socket_t socket, int what)
 {
-    struct pool *pool = context;
-    (void)easy;
-    (void)assigned;
     if (pool->change_count == pool->change_room) {
         const size_t room = pool->change_room == 0 ? 16 : pool->change_room * 2;
         struct change *larger = realloc(pool->changes, room * sizeof *larger);
@@ -180,12 +181,37 @@ static int on_socket(CURL *easy, curl_socket_t socket, int what, void *context, 
     return 0;
 }
 
+static int on_socket(CURL *easy, curl_socket_t socket, int what, void *context, void *assigned)
+{
+    (void)easy;
+    (void)assigned;
+    return note_change(context, socket, what);
+}
+
+static int on_close(void *context, curl_socket_t socket)
+{
+    struct pool *pool = context;
+    if (pool->multi == NULL || note_change(pool, socket, CLOSE) != 0) {
+        close(socket);
+    }
+    return 0;
+}
+
 static int on_timer(CURLM *multi, long milliseconds, void *context)
 {
     struct pool *pool = context;
     (void)multi;
     pool->due = milliseconds < 0 ? NEVER : now() + (int64_t)milliseconds * 1000;
     return 0;
+}
+
+/* Closes the socket of the change that was handed out last, if it is to be closed. */
+static void close_changed(struct pool *pool)
+{
+    if (pool->change_at > 0 && pool->changes[pool->change_at - 1].what == CLOSE) {
+        close(pool->changes[pool->change_at - 1].socket);
+        pool->changes[pool->change_at - 1].what = CURL_POLL_REMOVE;
+    }
 }
 
 /* ---- the life of a transfer ------------------------------------------------------------------------ */
@@ -324,10 +350,10 @@ static int step(struct pool *pool, curl_socket_t socket, int events)
     return ended;
 }
 
-/* The microseconds until a step is due by the clock, or NEVER. */
+/* The microseconds until a step is due by the clock, or NEVER where nothing is under way. */
 static int64_t until_due(const struct pool *pool)
 {
-    int64_t due = pool->events ? pool->due : NEVER;
+    int64_t due = NEVER;
     for (const struct transfer *transfer = pool->first; transfer != NULL; transfer = transfer->next) {
         if (transfer->state != DONE && transfer->expires < due) {
             due = transfer->expires;
@@ -336,6 +362,7 @@ static int64_t until_due(const struct pool *pool)
     if (due == NEVER) {
         return NEVER;
     }
+    due = pool->events && pool->due < due ? pool->due : due;
     const int64_t time = now();
     return due > time ? due - time : 0;
 }
@@ -374,6 +401,9 @@ static int pool_close(lua_State *L)
         curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, NULL);
         curl_multi_cleanup(multi);
     }
+    do {
+        close_changed(pool);
+    } while (pool->change_at++ < pool->change_count);
     free(pool->changes);
     free(pool->ca_file);
     free(pool->ca_path);
@@ -384,11 +414,16 @@ static int pool_close(lua_State *L)
     return 0;
 }
 
-/* A copy of the string option `name` of the table at 1, NULL where it is nil. */
-static char *copy_option(lua_State *L, const char *name)
+/* A copy of the string option `name` of the table at 1, or of the environment variable that stands in for it;
+ * NULL where there is none. */
+static char *copy_option(lua_State *L, const char *name, const char *variable)
 {
     lua_getfield(L, 1, name);
     const char *value = lua_tostring(L, -1);
+    if (value == NULL && variable != NULL) {
+        value = getenv(variable);
+        value = value != NULL && *value != '\0' ? value : NULL;
+    }
     char *copy = value != NULL ? strdup(value) : NULL;
     if (value != NULL && copy == NULL) {
         luaL_error(L, "not enough memory");
@@ -415,9 +450,9 @@ static int new_pool(lua_State *L)
     lua_getfield(L, 1, "events");
     pool->events = lua_toboolean(L, -1);
     lua_pop(L, 2);
-    pool->ca_file = copy_option(L, "ca_file");
-    pool->ca_path = copy_option(L, "ca_path");
-    pool->proxy = copy_option(L, "proxy");
+    pool->ca_file = copy_option(L, "ca_file", "SSL_CERT_FILE");
+    pool->ca_path = copy_option(L, "ca_path", "SSL_CERT_DIR");
+    pool->proxy = copy_option(L, "proxy", NULL);
     pool->multi = curl_multi_init();
     if (pool->multi == NULL) {
         return luaL_error(L, "not enough memory");
@@ -460,7 +495,7 @@ static void add_header(lua_State *L, struct kit *kit)
     lua_pop(L, 1);
 }
 
-static void set_options(lua_State *L, const struct pool *pool, struct transfer *transfer)
+static void set_options(lua_State *L, struct pool *pool, struct transfer *transfer)
 {
     CURL *easy = transfer->kit->easy;
     const lua_Number connect_timeout = number_field(L, "connect_timeout");
@@ -489,6 +524,10 @@ static void set_options(lua_State *L, const struct pool *pool, struct transfer *
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
     curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->error);
+    if (pool->events) {
+        curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close);
+        curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, pool);
+    }
     /* these copy a string: each may find no memory */
     code = code != CURLE_OK ? code : curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "");
     if (pool->ca_file != NULL && code == CURLE_OK) {
@@ -611,10 +650,11 @@ static int pool_timeout(lua_State *L)
 }
 
 /* pool:change() -> descriptor, events | nil: the next thing that libcurl wants watched, in order.
- * events: "r", "w", "rw", or "" to watch it no longer. */
+ * events: "r", "w", "rw", or "" to let go of it before the next call, which may close it. */
 static int pool_change(lua_State *L)
 {
     struct pool *pool = check_pool(L);
+    close_changed(pool);
     if (pool->change_at == pool->change_count) {
         pool->change_at = pool->change_count = 0;
         lua_pushnil(L);

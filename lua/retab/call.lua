@@ -59,6 +59,16 @@ local function notify(hook, event)
   if hook then pcall(hook, event) end
 end
 
+--- Headers as a hook sees them: its own copy, without the key, however short that is.
+local function shown(headers, key)
+  local copied = {}
+  for name, value in pairs(headers) do
+    local is_key = value == key or value == "Bearer " .. key
+    copied[failure.mask(name, key)] = is_key and "***" or failure.mask(value, key)
+  end
+  return copied
+end
+
 --- Header names in lower case, as everything here expects them.
 --- @param headers table|nil
 --- @return table
@@ -84,7 +94,7 @@ local function attempt(pending, left)
   pending.key = key
   session.stats.requests = session.stats.requests + 1
   notify(session.on_request, session.on_request and {
-    method = request.method, url = failure.mask(request.url, key), headers = failure.mask(request.headers, key),
+    method = request.method, url = failure.mask(request.url, key), headers = shown(request.headers, key),
     attempt = pending.attempts,
   })
   pending.ticket = session:driver().send(request)
@@ -134,6 +144,11 @@ local function from_driver(err)
   return { kind = "connection", message = tostring(err or "no answer") }
 end
 
+--- What is said of a call whose client was closed while it waited, as fields of an error.
+local function client_closed()
+  return { kind = "cancelled", message = "the client was closed" }
+end
+
 --- Waits for the attempt under way.
 --- @return table|nil answer status, headers, body: any status of the 200s
 --- @return table|nil fields of an error
@@ -143,11 +158,11 @@ local function await(pending)
   local answer, err = session:driver().await(ticket)
   pending.ticket = nil
   session.tickets[ticket] = nil
-  if not answer then return nil, from_driver(err) end
+  if not answer then return nil, session.closed and client_closed() or from_driver(err) end
   local headers, body = call.lower_names(answer.headers), answer.body or ""
   session.stats.bytes = session.stats.bytes + #body
   notify(session.on_response, session.on_response and {
-    status = answer.status, headers = failure.mask(headers, pending.key), url = failure.mask(pending.url, pending.key),
+    status = answer.status, headers = shown(headers, pending.key), url = failure.mask(pending.url, pending.key),
     attempt = pending.attempts,
   })
   if answer.status >= 200 and answer.status < 300 then
@@ -182,7 +197,7 @@ function call.receive(pending)
     end
     driver.sleep(delay)
     if session.closed then
-      return call.fail(pending, { kind = "cancelled", message = "the client was closed" })
+      return call.fail(pending, client_closed())
     end
     session.stats.retries = session.stats.retries + 1
     attempt(pending, ends - driver.now())

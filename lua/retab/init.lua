@@ -10,6 +10,7 @@ local core = require "retab.core"
 local list = require "retab.list"
 local params = require "retab.params"
 local runs = require "retab.runs"
+local task = require "retab.task"
 local url = require "retab.url"
 
 local retab = {
@@ -20,10 +21,10 @@ local retab = {
 
 local default_base_url = "https://api.retab.com"
 local driver_functions = { "send", "await", "cancel", "sleep", "now" }
-local driver_names = { blocking = true }
+local driver_names = { blocking = true, luv = true, ngx = true, resty = true, cqueues = true }
 
 local function check_driver(value)
-  local allowed = "the name of a driver (blocking), or a table with send, await, cancel, sleep and now"
+  local allowed = "the name of a driver (blocking, luv, ngx, resty, cqueues), or a table with send, await, cancel, sleep and now"
   if type(value) ~= "table" then
     if driver_names[value] then return value end
     return nil, allowed
@@ -64,9 +65,16 @@ local client_options = {
   { "driver", check_driver },
 }
 
---- The driver of the host that this runs in.
+--- The driver of the host that this runs in, by what the host offers.
 local function host_driver()
+  if rawget(_G, "ngx") then return pcall(require, "resty.http") and "resty" or "ngx" end
+  if rawget(_G, "vim") then return "luv" end
   return "blocking"
+end
+
+--- How a driver without a spawn of its own runs a function.
+local function spawn_task(f, ...)
+  return task.spawn(nil, f, ...)
 end
 
 local function environment(name)
@@ -125,8 +133,8 @@ local function new_session(given)
     user_agent = "retab-lua/" .. retab._VERSION .. (options.user_agent and " " .. options.user_agent or ""),
     headers = options.headers or {},
     proxy = options.proxy,
-    ca_file = options.ca_file or environment "SSL_CERT_FILE",
-    ca_path = options.ca_path or environment "SSL_CERT_DIR",
+    ca_file = options.ca_file,
+    ca_path = options.ca_path,
     on_request = options.on_request,
     on_response = options.on_response,
     on_retry = options.on_retry,
@@ -159,6 +167,18 @@ function Client:close()
 end
 
 Client.__close = Client.close
+
+--- Runs a function in a coroutine of the client's host: a light thread in nginx. An error that nobody catches
+--- is reported: in nginx's error log, in Neovim's messages, else on stderr.
+--- @param f function
+--- @param ... any what it is called with
+--- @return any thread the host's own kind
+function Client:spawn(f, ...)
+  local session = sessions[self]
+  if type(f) ~= "function" then params.raise(("spawn takes a function, not a %s"):format(type(f))) end
+  if session.closed then params.raise("client is closed") end
+  return (session:driver().spawn or spawn_task)(f, ...)
+end
 
 function Client:__tostring()
   local session = sessions[self]

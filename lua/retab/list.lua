@@ -63,6 +63,7 @@ local function check(endpoint, given, given_options, allowed_options)
         checked[last]))
     end
   end
+  local query = {} -- a copy: the caller's table may change during a walk
   for name, value in pairs(options.query or {}) do
     if type(name) ~= "string" or name == "" then params.raise("bad option 'query': its names are strings") end
     if endpoint.names[name] then
@@ -71,7 +72,9 @@ local function check(endpoint, given, given_options, allowed_options)
     if type(value) ~= "string" and type(value) ~= "number" and type(value) ~= "boolean" then
       params.raise(("bad option 'query': '%s' is a %s, a string is expected"):format(name, type(value)))
     end
+    query[name] = tostring(value)
   end
+  options.query = query
   return checked, options
 end
 
@@ -86,11 +89,11 @@ local function build_url(endpoint, checked, options)
     end
   end
   local names = {}
-  for name in pairs(options.query or {}) do names[#names + 1] = name end
+  for name in pairs(options.query) do names[#names + 1] = name end
   table.sort(names)
   for _, name in ipairs(names) do
     pairs_sent[#pairs_sent + 1] = name
-    pairs_sent[#pairs_sent + 1] = tostring(options.query[name])
+    pairs_sent[#pairs_sent + 1] = options.query[name]
   end
   return core.url(endpoint.session.base_url, endpoint.path, pairs_sent)
 end
@@ -140,10 +143,14 @@ function Endpoint:send(checked, options)
 end
 
 --- Waits for a page that was sent for.
+--- @param pending table
+--- @param checked table what it was sent with
+--- @param options table
+--- @param own_options table|nil the caller's, for the pages that this one leads to
 --- @return retab.Page|nil page
 --- @return string|nil message
 --- @return retab.Error|nil err
-function Endpoint:receive(pending, checked, options)
+function Endpoint:receive(pending, checked, options, own_options)
   local answer, message, err = call.receive(pending)
   if not answer then return nil, message, err end
   local page, fields = to_page(self, answer, options)
@@ -151,7 +158,7 @@ function Endpoint:receive(pending, checked, options)
     fields = failure.mask(fields, pending.key)
     return call.fail(pending, fields)
   end
-  origins[page] = { endpoint = self, params = checked, options = options }
+  origins[page] = { endpoint = self, params = checked, options = own_options or options }
   return page
 end
 

@@ -35,21 +35,25 @@ local function new_walk(endpoint, checked, options, kind)
     endpoint = endpoint,
     params = checked,
     options = options,
+    own_options = options,
     position = core.cursor(checked.after),
     state = "next", -- what the position says of the next request
     prefetch = options.prefetch or pages_ahead,
     pages_left = options.max_pages or math.huge,
     items_left = options.max_items or math.huge, -- of what is still to be received
-    arrived = {}, -- pages that were read ahead
+    arrived = {}, -- pages that were read ahead, from first_arrived to last_arrived
     first_arrived = 1,
-    data = {}, -- the page that iter hands out
+    last_arrived = 0,
+    failed = nil, -- what came instead of the page behind them: { message, err }
+    entry = nil, -- the page that iter hands out, up to index
     index = 0,
     cursor = checked.after,
   }
   if not selects_id(options.fields) then
     walk.strips_id = true
-    options.fields = copy(options.fields)
-    options.fields[#options.fields + 1] = "id"
+    walk.options = copy(options)
+    walk.options.fields = copy(options.fields)
+    walk.options.fields[#options.fields + 1] = "id"
   end
   return setmetatable(walk, kind)
 end
@@ -86,8 +90,8 @@ end
 local function receive(walk)
   local pending = walk.pending
   walk.pending = nil -- whatever happens: after a failure the next step sends it again
-  walk.receiving = pending
-  local page, message, err = walk.endpoint:receive(pending, copy(walk.params), walk.options)
+  walk.receiving, walk.receiver = pending, coroutine.running()
+  local page, message, err = walk.endpoint:receive(pending, copy(walk.params), walk.options, walk.own_options)
   walk.receiving = nil
   if not page then return nil, message, err end
   walk.last_request_id = page.request_id
@@ -100,46 +104,60 @@ local function receive(walk)
   return { page = page, count = count, ids = walk.strips_id and strip_ids(page) }
 end
 
+--- Takes what was read ahead, if anything: a page, or a failure like receive.
 local function take_arrived(walk)
-  local entry = walk.arrived[walk.first_arrived]
+  local first = walk.first_arrived
+  local entry = walk.arrived[first]
   if entry then
-    walk.arrived[walk.first_arrived] = nil
-    walk.first_arrived = walk.first_arrived + 1
+    walk.arrived[first], walk.first_arrived = nil, first + 1
+    return entry
   end
-  return entry
+  local failed = walk.failed
+  walk.failed = nil
+  if failed then return nil, failed[1], failed[2] end
 end
 
 --- Keeps the requests going that the prefetch allows: with 1 the next page is under way, with more it is read
---- when it is there, and the one behind it sent.
+--- when it is there, and the one behind it sent. A failure waits for the reader to get there.
 local function read_ahead(walk)
-  if walk.prefetch == 0 then return end
+  if walk.prefetch == 0 or walk.failed or walk.endpoint.session.closed then return end
   send(walk)
-  while walk.prefetch > 1 and walk.pending and #walk.arrived - walk.first_arrived + 2 < walk.prefetch
-    and call.is_ready(walk.pending) do
-    local entry = receive(walk)
-    if not entry then return end -- the reader meets the failure when it gets there
-    walk.arrived[#walk.arrived + 1] = entry
+  while walk.pending and walk.last_arrived - walk.first_arrived + 2 < walk.prefetch and call.is_ready(walk.pending) do
+    local entry, message, err = receive(walk)
+    if not entry then
+      walk.failed = { message, err }
+      return
+    end
+    walk.last_arrived = walk.last_arrived + 1
+    walk.arrived[walk.last_arrived] = entry
     send(walk)
   end
+end
+
+--- Whether the walk waits for a page in a coroutine other than this one, which has not died of it.
+local function waits_elsewhere(walk)
+  local receiver = walk.receiver
+  return walk.receiving and receiver ~= coroutine.running() and not (receiver and coroutine.status(receiver) == "dead")
 end
 
 --- The next page in order.
 local function next_entry(walk)
   if walk.closed then return nil end
-  if walk.receiving then params.raise("this iterator is waiting in another coroutine already") end
+  if waits_elsewhere(walk) then params.raise("this iterator is waiting in another coroutine already") end
   local entry, message, err = take_arrived(walk)
-  if not entry then
+  if not entry and not err then
     if walk.state == "over" then return nil end
     if walk.state == "loop" then
       entry, message, err = loop_error(walk)
     else
+      if walk.endpoint.session.closed then params.raise("client is closed") end
       send(walk)
       entry, message, err = receive(walk)
     end
-    if not entry then
-      err.cursor = walk.cursor
-      return nil, message, err
-    end
+  end
+  if not entry then
+    err.cursor = walk.cursor
+    return nil, message, err
   end
   read_ahead(walk)
   return entry
@@ -165,7 +183,7 @@ end
 --- Cancels what was sent ahead; the walk is over.
 function Walk:close()
   self.closed = true
-  self.data, self.arrived, self.first_arrived = {}, {}, 1
+  self.entry, self.arrived, self.failed = nil, {}, nil
   local pending = self.pending or self.receiving
   self.pending = nil
   if pending then call.cancel(pending) end

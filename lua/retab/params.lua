@@ -176,7 +176,11 @@ end
 --- Paths of fields, as core.decode takes them.
 function params.fields(value)
   local ok, message = pcall(core.decode, "{}", { fields = value })
-  if ok then return value end
+  if ok then
+    local copied = {}
+    for index, path in ipairs(value) do copied[index] = path end
+    return copied
+  end
   return nil, "an array of paths such as \"lifecycle.status\" (" .. tostring(message) .. ")"
 end
 

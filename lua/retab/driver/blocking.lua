@@ -1,6 +1,7 @@
 --- The driver of plain scripts: a wait is a wait of the whole process. While one request is waited for, all
 --- others that were sent go on too.
 local curl = require "retab.curl"
+local task = require "retab.task"
 
 local blocking = {}
 
@@ -40,6 +41,11 @@ function blocking.new(settings)
   function driver.ready(transfer)
     pool:step()
     return transfer:done()
+  end
+
+  --- Runs `f` at once, to its end unless it yields; what it raises is reported.
+  function driver.spawn(f, ...)
+    return task.spawn(nil, f, ...)
   end
 
   function driver.connections()

@@ -1,0 +1,159 @@
+--- The driver of cqueues: the descriptors that libcurl wants watched are polled by the cqueue that runs the
+--- caller. One of the waiting coroutines polls for all of them; the others wait for a condition each.
+--- Outside of any cqueue, cqueues.poll itself waits.
+local condition = require "cqueues.condition"
+local cqueues = require "cqueues"
+local curl = require "retab.curl"
+local task = require "retab.task"
+
+local driver_module = {}
+
+local unpack = table.unpack or unpack
+
+--- @param settings table max_connections, ca_file, ca_path, proxy
+--- @return retab.Driver
+function driver_module.new(settings)
+  local pool = curl.pool {
+    max_connections = settings.max_connections, ca_file = settings.ca_file, ca_path = settings.ca_path,
+    proxy = settings.proxy, events = true,
+  }
+  local driver = {}
+  local watched = {} -- descriptor -> what cqueues.poll takes
+  local waiting = {} -- transfer id -> the condition of its coroutine
+  local polling -- the cqueue in which a coroutine polls for all
+  local changed = condition.new() -- there is something else to poll for
+  local closed = false
+
+  --- Carries out what libcurl wants watched, or closes it all. Not while a coroutine polls: cqueues must have
+  --- let go of a descriptor before it is closed.
+  local function watch()
+    if closed then
+      for descriptor in pairs(watched) do cqueues.cancel(descriptor) end
+      watched = {}
+      return pool:close()
+    end
+    local descriptor, events = pool:change()
+    while descriptor do
+      if events == "" then
+        watched[descriptor] = nil
+        cqueues.cancel(descriptor)
+      else
+        watched[descriptor] = { pollfd = descriptor, events = events }
+      end
+      descriptor, events = pool:change()
+    end
+  end
+
+  --- After anything that can have changed what is to be watched, or ended a transfer.
+  local function settle()
+    if polling then changed:signal() else watch() end
+    local id = not closed and pool:finished()
+    while id do
+      if waiting[id] then waiting[id]:signal() end
+      id = pool:finished()
+    end
+  end
+
+  --- Polls once, and lets libcurl do what has become possible.
+  local function poll(here)
+    local objects, count = { changed }, 1
+    for _, object in pairs(watched) do
+      count = count + 1
+      objects[count] = object
+    end
+    local timeout = pool:timeout()
+    if timeout then
+      count = count + 1
+      objects[count] = timeout
+    end
+    polling = here
+    local ready_objects = { cqueues.poll(unpack(objects, 1, count)) }
+    polling = nil
+    for _, ready in ipairs(ready_objects) do
+      if closed then break end
+      local descriptor = type(ready) == "table" and ready.pollfd
+      if descriptor and watched[descriptor] == ready then
+        pool:ready(descriptor, ready.events:find("r", 1, true) ~= nil, ready.events:find("w", 1, true) ~= nil)
+      end
+    end
+    if not closed and pool:timeout() == 0 then pool:step() end
+    settle()
+  end
+
+  --- Lets one of those who wait poll from now on, or all of them see that the client was closed.
+  local function hand_over()
+    for _, waiter in pairs(waiting) do
+      waiter:signal()
+      if not closed then break end
+    end
+  end
+
+  function driver.send(request)
+    local transfer = pool:send(request)
+    settle()
+    return transfer
+  end
+
+  function driver.await(transfer)
+    local id, here = transfer:id(), cqueues.running() or "outside"
+    while not (closed or transfer:done()) do
+      if polling == here then
+        waiting[id] = waiting[id] or condition.new()
+        waiting[id]:wait()
+      else
+        waiting[id] = nil
+        repeat poll(here) until closed or transfer:done()
+      end
+    end
+    waiting[id] = nil
+    if not polling then hand_over() end
+    return transfer:result()
+  end
+
+  function driver.cancel(transfer)
+    transfer:cancel()
+    settle()
+    local waiter = waiting[transfer:id()]
+    if waiter then waiter:signal() end
+  end
+
+  function driver.sleep(seconds)
+    cqueues.sleep(seconds)
+  end
+
+  local epoch = os.time() - cqueues.monotime()
+
+  function driver.now()
+    return epoch + cqueues.monotime()
+  end
+
+  function driver.ready(transfer)
+    return transfer:done()
+  end
+
+  function driver.connections()
+    return pool:connections()
+  end
+
+  --- Runs `f` in the cqueue that runs the caller. On 5.1, which can't yield across a protected call, an error
+  --- that nobody catches comes out of the cqueue's loop, as it does for any coroutine there.
+  function driver.spawn(f, ...)
+    local running = cqueues.running()
+    if not running then return task.spawn(nil, f, ...) end
+    if not coroutine.isyieldable then return running:wrap(f, ...) end
+    return running:wrap(function(...)
+      local ok, message = xpcall(f, debug.traceback, ...)
+      if not ok then task.report(message) end
+    end, ...)
+  end
+
+  function driver.close()
+    closed = true
+    settle()
+    if not polling then hand_over() end
+  end
+
+  return driver
+end
+
+return driver_module

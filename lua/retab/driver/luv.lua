@@ -1,0 +1,231 @@
+--- The driver of libuv's loop: Neovim, and plain luv. libcurl says which sockets to watch and when its timer
+--- is due; a poll handle per socket and one timer carry that out, so nothing polls and nothing is awake while
+--- nothing happens.
+---
+--- A call made in a coroutine suspends it. One made outside runs the loop until it is done, and inside a
+--- callback, where the loop can't be run again, waits with a connection of its own.
+local curl = require "retab.curl"
+local task = require "retab.task"
+
+local luv = {}
+
+local nvim = rawget(_G, "vim")
+local uv = nvim and (nvim.uv or nvim.loop) or require "luv"
+
+--- Milliseconds: what vim.wait takes for as long as it needs.
+local forever = 2 ^ 31 - 1
+
+--- Drivers that a coroutine waits in: libuv's callbacks know their driver weakly, so that a client that
+--- nobody has any more goes, with its handles; while somebody waits, it stays.
+local busy = {}
+
+local function in_callback()
+  if nvim then return nvim.in_fast_event() end
+  return uv.loop_mode ~= nil and uv.loop_mode() ~= nil
+end
+
+--- Runs the loop until `done` says so. Whether it did.
+local function run_until(done)
+  if nvim then
+    while not done() do
+      local _, why = nvim.wait(forever, done)
+      if why == -2 then return false end -- Ctrl-C
+    end
+    return true
+  end
+  while not done() do uv.run("once") end
+  return true
+end
+
+--- Neovim's callbacks may not call its API; its scheduled functions may.
+local function later(f)
+  if nvim then nvim.schedule(f) else f() end
+end
+
+local function close(handle)
+  if not handle:is_closing() then
+    handle:stop()
+    handle:close()
+  end
+end
+
+--- @param settings table max_connections, ca_file, ca_path, proxy
+--- @return retab.Driver
+function luv.new(settings)
+  local pool = curl.pool {
+    max_connections = settings.max_connections, ca_file = settings.ca_file, ca_path = settings.ca_path,
+    proxy = settings.proxy, events = true,
+  }
+  local driver = {}
+  local weak = setmetatable({ driver = driver }, { __mode = "v" })
+  local polls, timer = {}, nil
+  local waiting, waiters = {}, 0 -- transfer id -> what resumes its coroutine
+  local closed = false
+  local blocking -- the driver of calls in callbacks, and its transfers
+  local blocked = setmetatable({}, { __mode = "k" })
+
+  --- Calls back into the driver, as long as it is there.
+  local function method(name)
+    return function(...)
+      local self = weak.driver
+      if self and not closed then self[name](...) end
+    end
+  end
+  local on_timer = method "on_timer"
+
+  local function unwatch(descriptor)
+    local poll = polls[descriptor]
+    polls[descriptor] = nil
+    if poll then close(poll) end
+  end
+
+  --- Carries out what libcurl wants watched.
+  local function watch()
+    local descriptor, events = pool:change()
+    while descriptor do
+      if events == "" then
+        unwatch(descriptor)
+      else
+        local fd, on_ready = descriptor, method "on_ready"
+        polls[fd] = polls[fd] or uv.new_socket_poll(fd)
+        polls[fd]:start(events, function(problem, ready) on_ready(fd, problem, ready) end)
+      end
+      descriptor, events = pool:change()
+    end
+    local seconds = pool:timeout()
+    if seconds then
+      timer = timer or uv.new_timer()
+      timer:start(math.ceil(seconds * 1000), 0, on_timer)
+    elseif timer then
+      timer:stop()
+    end
+  end
+
+  local function wake(id)
+    local resume = waiting[id]
+    if not resume then return end
+    waiting[id] = nil
+    waiters = waiters - 1
+    if waiters == 0 then busy[driver] = nil end
+    later(resume)
+  end
+
+  --- After anything that can have ended a transfer.
+  local function settle()
+    watch()
+    local id = not closed and pool:finished()
+    while id do
+      wake(id)
+      id = not closed and pool:finished()
+    end
+  end
+
+  function driver.on_ready(descriptor, problem, events)
+    local failed = problem ~= nil
+    events = events or ""
+    pool:ready(descriptor, failed or events:find("r", 1, true) ~= nil, failed or events:find("w", 1, true) ~= nil)
+    settle()
+  end
+
+  function driver.on_timer()
+    pool:step()
+    settle()
+  end
+
+  function driver.send(request)
+    if not task.can_yield() and in_callback() then
+      blocking = blocking or require("retab.driver.blocking").new(settings)
+      local transfer = blocking.send(request)
+      blocked[transfer] = true
+      return transfer
+    end
+    local transfer = pool:send(request)
+    settle()
+    return transfer
+  end
+
+  function driver.await(transfer)
+    if blocked[transfer] then return blocking.await(transfer) end
+    local function done() return transfer:done() end
+    if not task.can_yield() then
+      if not run_until(done) then transfer:cancel() end
+    elseif not done() then
+      local id = transfer:id()
+      waiters = waiters + 1
+      busy[driver] = true
+      task.suspend(done, function(resume) waiting[id] = resume end)
+    end
+    return transfer:result()
+  end
+
+  function driver.cancel(transfer)
+    if blocked[transfer] then return blocking.cancel(transfer) end
+    transfer:cancel()
+    if closed then return end
+    wake(transfer:id())
+    settle()
+  end
+
+  local epoch = os.time() - uv.hrtime() / 1e9
+
+  function driver.now()
+    return epoch + uv.hrtime() / 1e9
+  end
+
+  function driver.sleep(seconds)
+    if not task.can_yield() and in_callback() then
+      return require("retab.driver.blocking").new(settings).sleep(seconds)
+    end
+    local over = false
+    local function done() return over end
+    local alarm, resume = uv.new_timer(), nil
+    alarm:start(math.ceil(seconds * 1000), 0, function()
+      over = true
+      close(alarm)
+      if resume then later(resume) end
+    end)
+    if task.can_yield() then
+      task.suspend(done, function(f) resume = f end)
+    else
+      run_until(done)
+      close(alarm)
+    end
+  end
+
+  function driver.ready(transfer)
+    return transfer:done()
+  end
+
+  function driver.connections()
+    return pool:connections() + (blocking and blocking.connections() or 0)
+  end
+
+  --- Runs `f` in a coroutine; what it raises is reported, and the loop goes on.
+  function driver.spawn(f, ...)
+    return task.spawn(nvim and function(message)
+      nvim.schedule(function() nvim.api.nvim_err_writeln(message) end)
+    end, f, ...)
+  end
+
+  function driver.close()
+    closed = true
+    pool:close()
+    for descriptor in pairs(polls) do unwatch(descriptor) end
+    if timer then close(timer) end
+    if blocking then blocking.close() end
+    local ids = {}
+    for id in pairs(waiting) do ids[#ids + 1] = id end
+    for _, id in ipairs(ids) do wake(id) end
+  end
+
+  if nvim then
+    nvim.schedule(function() -- autocommands can't be made in a callback
+      nvim.api.nvim_create_autocmd("VimLeavePre", {
+        callback = function() if weak.driver and not closed then weak.driver.close() end end,
+      })
+    end)
+  end
+  return driver
+end
+
+return luv
