@@ -32,10 +32,13 @@ local hints = {
   cursor_loop = "the server repeats its cursors: start again, or report it with the request id",
 }
 
---- Cuts a text at a whole UTF-8 character.
+--- Cuts a text at a whole UTF-8 character; what is no UTF-8 is cut where it is.
 local function cut(text, length)
   if #text <= length then return text end
-  while length > 0 and text:byte(length + 1) >= 0x80 and text:byte(length + 1) < 0xC0 do length = length - 1 end
+  for whole = length, length - 3, -1 do
+    local next_byte = text:byte(whole + 1)
+    if next_byte < 0x80 or next_byte >= 0xC0 then return text:sub(1, whole) end
+  end
   return text:sub(1, length)
 end
 
@@ -168,6 +171,7 @@ function failure.from_answer(status, headers, body, secret)
   fields.status = status
   fields.request_id = failure.mask(headers["x-request-id"], secret)
   fields.body = failure.mask(body, secret)
+  fields.retry_after = retry.after(headers, os.time()) -- a call measures it by the clock of its driver
   if status >= 300 and status < 400 and headers.location then
     fields.message = ("HTTP %d: redirects are not followed, and this one leads to %s"):format(status,
       failure.mask(headers.location, secret))

@@ -48,7 +48,8 @@ local function suggest(declaration, name)
   for _, entry in ipairs(declaration) do
     local candidate = plain(entry[1])
     local edits = distance(wanted, candidate)
-    if #wanted >= 3 and (candidate:find(wanted, 1, true) or wanted:find(candidate, 1, true)) then
+    local is_part = #wanted >= 3 and (candidate:find(wanted, 1, true) or wanted:find(candidate, 1, true))
+    if is_part or #wanted == 2 and candidate:sub(1, 2) == wanted then
       edits = math.min(edits, 2)
     end
     if edits < best_distance then best, best_distance = entry[1], edits end
@@ -90,6 +91,13 @@ function params.check(declaration, given, what)
     end
   end
   return checked
+end
+
+--- A copy of a table, one level deep.
+function params.copy(original)
+  local copied = {}
+  for key, value in pairs(original) do copied[key] = value end
+  return copied
 end
 
 --- Joins declarations into one.

@@ -16,7 +16,8 @@ end
 local function value_at(body, first)
   local rest = body:sub(first)
   local _, _, stop = core.decode(rest, { fields = {} }) -- the decoder says where what follows the value begins
-  local value = rest:sub(1, stop - 1):gsub("[\t\r\n]%s*", "") -- in a string these are escapes, never bytes
+  local value = rest:sub(1, stop - 1):gsub("%s+$", "")
+  value = value:gsub("[\t\r\n]%s*", "") -- in a string these are escapes, never bytes
   return text.clean(value, escape), first + stop - 1
 end
 
