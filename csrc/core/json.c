@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "fields.h"
+#include "number.h"
 #include "text.h"
 
 #define READER "retab.json"
@@ -46,6 +47,10 @@ struct retab_json_place {
     int within;
     unsigned generation;
     unsigned depth;
+    /* for skip_alike: */
+    const char *start;         /* of this key in the object `met_in` */
+    uint64_t met_in;           /* the number of the object in which this key was met behind its elder sibling; or 0 */
+    uint64_t object, previous; /* as an object: the numbers of the last two here */
     int map;                           /* as an object, it has had too many keys to know them */
     size_t elements;                   /* of the last array here */
     unsigned members;                  /* of the last object here */
@@ -68,6 +73,7 @@ struct retab_json {
     struct retab_fields fields;
     struct frame *frames;
     size_t depth, frame_room, max_depth;
+    uint64_t objects, text_objects; /* how many were opened so far, and before this text */
     int anchors, null; /* stack indices; the anchors are a table, the reader's user value */
     struct retab_json_place root;
     unsigned places;
@@ -159,6 +165,7 @@ void retab_json_begin(lua_State *L, struct retab_json *r, int index, const char 
     r->null = options->null;
     r->max_depth = options->max_depth;
     r->depth = 0;
+    r->text_objects = r->objects;
     if (r->places >= PLACES) {
         start_learning(L, r, index);
     }
@@ -185,17 +192,6 @@ static void *grow(lua_State *L, void *block, size_t *room, size_t need, size_t s
 
 /* ---- strings and numbers --------------------------------------------------------------------------- */
 
-/* Pushes the string from behind its opening quote to the closing one. */
-static int push_text(lua_State *L, struct retab_json *r, const char *from, const char *close, int escaped)
-{
-    size_t length = (size_t)(close - from);
-    if (escaped && retab_text_unescape(&r->text, from, close, &from, &length) != 0) {
-        return -1;
-    }
-    lua_pushlstring(L, from, length);
-    return 0;
-}
-
 /* Keeps the string on top as the last one at `place`, for as long as strings repeat there. */
 static void remember(lua_State *L, struct retab_json *r, struct retab_json_place *place)
 {
@@ -213,8 +209,7 @@ static void remember(lua_State *L, struct retab_json *r, struct retab_json_place
 
 static int push_string(lua_State *L, struct retab_json *r, struct retab_json_place *place)
 {
-    const char *from = r->text.p + 1, *close;
-    int escaped = 0;
+    const char *from = r->text.p + 1, *bytes = from;
     if (place != NULL && place->last != NULL) {
         const size_t length = place->last_length;
         if ((size_t)(r->text.end - from) > length && from[length] == '"' &&
@@ -225,17 +220,16 @@ static int push_string(lua_State *L, struct retab_json *r, struct retab_json_pla
             return 0;
         }
     }
-    close = retab_text_plain(from, r->text.end);
+    const char *close = retab_text_plain(from, r->text.end);
+    size_t length = (size_t)(close - from);
     if (*close == '"') { /* nearly always */
         r->text.p = close + 1;
-    } else if (retab_text_string(&r->text, &close, &escaped) != 0) {
+    } else if (retab_text_decode(&r->text, &bytes, &length) != 0) {
         return -1;
     }
-    if (push_text(L, r, from, close, escaped) != 0) {
-        return -1;
-    }
-    if (place != NULL && !escaped && close - from <= REPEATED_LENGTH) {
-        remember(L, r, place);
+    lua_pushlstring(L, bytes, length);
+    if (place != NULL && length <= REPEATED_LENGTH && r->text.p == from + length + 1) {
+        remember(L, r, place); /* it stands in the text as it is */
     }
     return 0;
 }
@@ -243,7 +237,7 @@ static int push_string(lua_State *L, struct retab_json *r, struct retab_json_pla
 static int push_number(lua_State *L, struct retab_json *r)
 {
     struct retab_number number;
-    if (retab_text_number(&r->text, &number) != 0) {
+    if (retab_number_read(&r->text, &number) != 0) {
         return -1;
     }
     if (!number.integer) {
@@ -342,8 +336,7 @@ static void find_key(lua_State *L, struct retab_json *r, struct retab_json_objec
 /* Reads a key and its colon, up to the value. */
 static int read_key(lua_State *L, struct retab_json *r, struct retab_json_object *object, struct key *key)
 {
-    const char *from = r->text.p + 1, *close;
-    int escaped;
+    const char *const from = r->text.p + 1;
     if (*r->text.p != '"') {
         return fail(r, "expected a string as key");
     }
@@ -362,16 +355,17 @@ static int read_key(lua_State *L, struct retab_json *r, struct retab_json_object
         }
     }
     if (key->place == NULL) {
-        if (retab_text_string(&r->text, &close, &escaped) != 0) {
-            return -1;
-        }
+        const char *close = retab_text_plain(from, r->text.end);
         key->bytes = from;
         key->length = (size_t)(close - from);
-        if (escaped) {
-            if (push_text(L, r, from, close, escaped) != 0) {
+        if (*close == '"') {
+            r->text.p = close + 1;
+        } else {
+            if (retab_text_decode(&r->text, &key->bytes, &key->length) != 0) {
                 return -1;
             }
-            key->bytes = lua_tolstring(L, -1, &key->length);
+            lua_pushlstring(L, key->bytes, key->length); /* the scratch will be used again */
+            key->bytes = lua_tolstring(L, -1, NULL);
             key->pushed = 1;
         }
         find_key(L, r, object, key);
@@ -440,6 +434,8 @@ static int open_container(lua_State *L, struct retab_json *r, struct retab_json_
         lua_createtable(L, 0, 0);
     } else if (kind == '{') {
         lua_createtable(L, 0, (int)place->members);
+        place->previous = place->object;
+        place->object = ++r->objects;
     } else {
         /* an element takes two bytes at least, so a small text never gets the table of a large one */
         const size_t most = (size_t)(r->text.end - r->text.p) / 2 + 1;
@@ -497,6 +493,58 @@ struct next {
     int selection, repeated;
 };
 
+/* Notes where a key was met, for the next object at its place. Only keys that follow each other as their places
+ * do are of use there. */
+static inline void note_start(struct retab_json_object *object, const struct key *key, const char *start, unsigned expected)
+{
+    struct retab_json_place *const place = key->place;
+    if (place == NULL || place->key == NULL) {
+        if (object->at != NULL) {
+            object->at->object = 0;
+        }
+        return;
+    }
+    place->start = start;
+    place->met_in = object->next == expected + 1 ? object->at->object : 0;
+}
+
+/* Passes over members of which nothing is selected, as far as their text is, byte for byte, that of the object
+ * before: what was valid there is valid here. With three fields of a run selected, most of a run is passed over
+ * in three comparisons: 0.7x of the time without this. */
+static void skip_alike(struct retab_json *r, struct retab_json_object *object, int selection)
+{
+    struct retab_json_place *const at = object->at;
+    const unsigned from = object->next;
+    if (at == NULL || at->previous <= r->text_objects || from >= at->keys) {
+        return;
+    }
+    struct retab_json_place *const children = at->children;
+    const char *const before = children[from].start;
+    unsigned to = from;
+    while (to + 1 < at->keys && children[to].met_in == at->previous && children[to + 1].met_in == at->previous &&
+           children[to].selection == RETAB_FIELDS_NONE && children[to].within == selection &&
+           children[to].generation == r->fields.generation) {
+        to++;
+    }
+    if (to == from) {
+        return;
+    }
+    size_t most = (size_t)(children[to].start - before);
+    most = most < (size_t)(r->text.end - r->text.p) ? most : (size_t)(r->text.end - r->text.p);
+    const size_t common = retab_text_common(r->text.p, before, most);
+    while (to > from && (size_t)(children[to].start - before) > common) {
+        to--;
+    }
+    const char *const behind = r->text.p + (children[to].start - before);
+    for (unsigned i = from; i < to; i++) {
+        children[i].start += r->text.p - before;
+        children[i].met_in = at->object;
+    }
+    r->text.p = behind;
+    object->next = to;
+    object->met = object->met > to ? object->met : to;
+}
+
 /* Goes to the next value of the innermost container that is to be built, its key on the stack.
  * 1: there is one; 0: the container was closed; -1. */
 static int next_value(lua_State *L, struct retab_json *r, struct next *next)
@@ -509,8 +557,16 @@ static int next_value(lua_State *L, struct retab_json *r, struct next *next)
     }
     for (;;) {
         struct key key;
+        if (frame->selection != RETAB_FIELDS_ALL) {
+            skip_alike(r, &frame->object, frame->selection);
+        }
+        const char *const start = r->text.p;
+        const unsigned expected = frame->object.next;
         if (read_key(L, r, &frame->object, &key) != 0) {
             return -1;
+        }
+        if (frame->selection != RETAB_FIELDS_ALL) {
+            note_start(&frame->object, &key, start, expected);
         }
         next->place = key.place;
         next->repeated = key.repeated;

@@ -1,8 +1,8 @@
 #include "text.h"
 
-#include <locale.h>
-#include <math.h>
 #include <stdlib.h>
+
+#include "number.h"
 
 int retab_text_fail(struct retab_text *text, const char *at, const char *message)
 {
@@ -38,7 +38,7 @@ static int no_memory(struct retab_text *text)
     return -1;
 }
 
-static char *scratch(struct retab_text *text, size_t need)
+char *retab_text_scratch(struct retab_text *text, size_t need)
 {
     if (text->scratch_room < need) {
         char *larger = retab_text_grow(text->scratch, &text->scratch_room, need, 1);
@@ -51,78 +51,134 @@ static char *scratch(struct retab_text *text, size_t need)
     return text->scratch;
 }
 
+/* Bytes of room that a string is decoded with at a time, and the longest character. */
+#define DECODE_ROOM 64
+#define CHARACTER 4
+
+/* Behind a character that is not plain the next such one is near, more often than not: so many bytes are looked
+ * at one by one, before they are again by the vector. */
+#define BETWEEN 8
+
 /* ---- strings --------------------------------------------------------------------------------------- */
 
-/* Moves `*from` over the characters beyond ASCII that begin there. The ranges are Unicode's table 3-7. */
-static int skip_utf8(struct retab_text *text, const char **from)
+/* One character beyond ASCII, of any kind. The ranges are Unicode's table 3-7. */
+static int skip_character(struct retab_text *text, const unsigned char **from)
+{
+    const unsigned char *p = *from;
+    unsigned char low = 0x80, high = 0xBF;
+    int more;
+    if (*p >= 0xC2 && *p <= 0xDF) {
+        more = 1;
+    } else if ((*p & 0xF0) == 0xE0) {
+        more = 2;
+        low = *p == 0xE0 ? 0xA0 : 0x80;  /* not longer than need be */
+        high = *p == 0xED ? 0x9F : 0xBF; /* no surrogates */
+    } else if (*p >= 0xF0 && *p <= 0xF4) {
+        more = 3;
+        low = *p == 0xF0 ? 0x90 : 0x80;
+        high = *p == 0xF4 ? 0x8F : 0xBF; /* not past U+10FFFF */
+    } else {
+        return retab_text_fail(text, (const char *)p, "invalid UTF-8");
+    }
+    for (p++; more > 0; more--, p++) {
+        if (*p < low || *p > high) {
+            return retab_text_fail(text, (const char *)p, "invalid UTF-8");
+        }
+        low = 0x80, high = 0xBF;
+    }
+    *from = p;
+    return 0;
+}
+
+/* Moves `*from`, which is at a character beyond ASCII, on to ASCII, or to what is not plain. */
+static int skip_script(struct retab_text *text, const char **from)
 {
     const unsigned char *p = (const unsigned char *)*from;
     while (*p >= 0x80) {
-        unsigned char low = 0x80, high = 0xBF;
-        int more;
-        if (*p >= 0xC2 && *p <= 0xDF) {
-            more = 1;
-        } else if ((*p & 0xF0) == 0xE0) {
-            more = 2;
-            low = *p == 0xE0 ? 0xA0 : 0x80;  /* not longer than need be */
-            high = *p == 0xED ? 0x9F : 0xBF; /* no surrogates */
-        } else if (*p >= 0xF0 && *p <= 0xF4) {
-            more = 3;
-            low = *p == 0xF0 ? 0x90 : 0x80;
-            high = *p == 0xF4 ? 0x8F : 0xBF; /* not past U+10FFFF */
-        } else {
-            return retab_text_fail(text, (const char *)p, "invalid UTF-8");
+        if (*p >= 0xE1 && *p <= 0xEC && (p[1] & 0xC0) == 0x80 && (p[2] & 0xC0) == 0x80) {
+            p += 3;
+        } else if (*p >= 0xC2 && *p <= 0xDF && (p[1] & 0xC0) == 0x80) {
+            p += 2;
+        } else if (skip_character(text, &p) != 0) {
+            return -1;
         }
-        for (p++; more > 0; more--, p++) {
-            if (*p < low || *p > high) {
-                return retab_text_fail(text, (const char *)p, "invalid UTF-8");
-            }
-            low = 0x80, high = 0xBF;
+        for (int i = 0; i < BETWEEN && retab_text_is_plain((char)*p); i++) {
+            p++;
         }
     }
     *from = (const char *)p;
     return 0;
 }
 
-static int hex_value(char c)
+/* What a character behind a backslash stands for, 0 for none. */
+static const char escapes[256] = {['"'] = '"',  ['\\'] = '\\', ['/'] = '/',  ['b'] = '\b',
+                                  ['f'] = '\f', ['n'] = '\n',  ['r'] = '\r', ['t'] = '\t'};
+
+/* One more than the value of a hexadecimal digit, 0 for none. */
+static const unsigned char digits[256] = {
+    ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+    ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+    ['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16};
+
+/* The four digits behind a \u. */
+static inline int read_hex(struct retab_text *text, const char *p, unsigned long *code)
 {
-    if (c >= '0' && c <= '9') {
-        return c - '0';
+    *code = 0;
+    for (int i = 0; i < 4; i++) {
+        const unsigned char digit = digits[(unsigned char)p[i]];
+        if (digit == 0) {
+            return retab_text_fail(text, p + i, "expected four hexadecimal digits");
+        }
+        *code = *code << 4 | (digit - 1u);
     }
-    if (c >= 'a' && c <= 'f') {
-        return c - 'a' + 10;
-    }
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    return 0;
 }
 
-int retab_text_string(struct retab_text *text, const char **close, int *escaped)
+/* Moves `*from` from a backslash behind its escape, and gives the character that it stands for. */
+static inline int read_escape(struct retab_text *text, const char **from, unsigned long *code)
+{
+    const char *p = *from + 1;
+    if (*p != 'u') {
+        *code = (unsigned char)escapes[(unsigned char)*p];
+        *from = p + 1;
+        return *code != 0 ? 0 : retab_text_fail(text, p, "unknown escape in a string");
+    }
+    if (read_hex(text, p + 1, code) != 0) {
+        return -1;
+    }
+    p += 5;
+    if (*code >= 0xD800 && *code <= 0xDFFF) {
+        unsigned long low = 0;
+        if (*code < 0xDC00 && p[0] == '\\' && p[1] == 'u' && read_hex(text, p + 2, &low) != 0) {
+            return -1;
+        }
+        if (low >= 0xDC00 && low <= 0xDFFF) {
+            *code = 0x10000 + ((*code - 0xD800) << 10) + (low - 0xDC00);
+            p += 6;
+        } else {
+            *code = 0xFFFD;
+        }
+    }
+    *from = p;
+    return 0;
+}
+
+int retab_text_check_string(struct retab_text *text)
 {
     const char *p = text->p + 1;
-    *escaped = 0;
+    unsigned long code;
     for (;;) {
         p = retab_text_plain(p, text->end);
         if (*p == '"') {
-            *close = p;
             text->p = p + 1;
             return 0;
         }
         if (*p == '\\') {
-            *escaped = 1;
-            p++;
-            if (*p == 'u') {
-                for (int i = 1; i <= 4; i++) {
-                    if (hex_value(p[i]) < 0) {
-                        return retab_text_fail(text, p + i, "expected four hexadecimal digits");
-                    }
-                }
-                p += 5;
-            } else if (*p != '\0' && strchr("\"\\/bfnrt", *p) != NULL) {
-                p++;
-            } else {
-                return retab_text_fail(text, p, "unknown escape in a string");
+            if (read_escape(text, &p, &code) != 0) {
+                return -1;
             }
         } else if ((unsigned char)*p >= 0x80) {
-            if (skip_utf8(text, &p) != 0) {
+            if (skip_script(text, &p) != 0) {
                 return -1;
             }
         } else {
@@ -152,160 +208,69 @@ static char *put_utf8(char *out, unsigned long code)
     return out;
 }
 
-static unsigned long hex4(const char *p)
+/* Copies plain bytes of a string up to the first that is not, or until there is no room: like
+ * retab_text_plain, a vector at a time. */
+static const char *copy_plain(const char *p, const char *end, char **to, const char *room)
 {
-    unsigned long code = 0;
-    for (int i = 0; i < 4; i++) {
-        code = code << 4 | (unsigned long)hex_value(p[i]);
+    char *out = *to;
+#if defined(__SSE2__)
+    while (end - p >= 16 && room - out >= 16) {
+        const __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)p);
+        const unsigned stops = retab_text_stops(bytes);
+        _mm_storeu_si128((__m128i *)(void *)out, bytes);
+        if (stops != 0) {
+            *to = out + __builtin_ctz(stops);
+            return p + __builtin_ctz(stops);
+        }
+        p += 16, out += 16;
     }
-    return code;
+#endif
+    while (p < end && out < room && retab_text_is_plain(*p)) {
+        *out++ = *p++;
+    }
+    *to = out;
+    return p;
 }
 
-int retab_text_unescape(struct retab_text *text, const char *from, const char *close, const char **bytes,
-                        size_t *length)
+int retab_text_decode(struct retab_text *text, const char **bytes, size_t *length)
 {
-    static const char names[] = "bfnrt", values[] = "\b\f\n\r\t";
-    char *out = scratch(text, (size_t)(close - from)); /* no escape is shorter than what it stands for */
-    if (out == NULL) {
-        return -1;
-    }
-    while (from < close) {
-        const char *backslash = memchr(from, '\\', (size_t)(close - from));
-        size_t plain = (size_t)((backslash != NULL ? backslash : close) - from);
-        memcpy(out, from, plain);
-        out += plain;
-        if (backslash == NULL) {
-            break;
-        }
-        from = backslash + 2;
-        if (backslash[1] != 'u') {
-            const char *name = strchr(names, backslash[1]);
-            *out++ = name != NULL ? values[name - names] : backslash[1];
-            continue;
-        }
-        unsigned long code = hex4(from), low = 0;
-        from += 4;
-        if (code >= 0xD800 && code <= 0xDFFF) {
-            if (code < 0xDC00 && from[0] == '\\' && from[1] == 'u') {
-                low = hex4(from + 2);
-            }
-            if (low >= 0xDC00 && low <= 0xDFFF) {
-                code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00);
-                from += 6;
-            } else {
-                code = 0xFFFD;
-            }
-        }
-        out = put_utf8(out, code);
-    }
-    *bytes = text->scratch;
-    *length = (size_t)(out - text->scratch);
-    return 0;
-}
-
-/* ---- numbers --------------------------------------------------------------------------------------- */
-
-/* Powers of ten that are doubles exactly. */
-static const double exact_powers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
-                                      1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
-#define EXACT_POWER 22
-#define EXACT_MANTISSA ((uint64_t)1 << 53)
-
-/* As many decimal digits as always fit 64 bits. */
-#define DIGITS 19
-
-/* An exponent beyond this is out of range, however many digits the fraction has to make up for it. */
-#define LARGE_EXPONENT ((int64_t)1 << 56)
-
-static inline int is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-/* The double nearest to the number from `from` to `to`, whatever the locale's decimal point is. */
-static int nearest(struct retab_text *text, const char *from, const char *to, double *real)
-{
-    const char *point = localeconv()->decimal_point;
-    const char *dot = memchr(from, '.', (size_t)(to - from));
-    if (dot == NULL || strcmp(point, ".") == 0) {
-        *real = strtod(from, NULL); /* what ends a number of JSON ends one of strtod's */
-    } else {
-        size_t head = (size_t)(dot - from), tail = (size_t)(to - dot) - 1, width = strlen(point);
-        char *local = scratch(text, head + width + tail + 1);
-        if (local == NULL) {
+    const char *p = text->p + 1;
+    size_t used = 0;
+    unsigned long code;
+    for (;;) {
+        if (retab_text_scratch(text, used + DECODE_ROOM) == NULL) {
             return -1;
         }
-        memcpy(local, from, head);
-        memcpy(local + head, point, width);
-        memcpy(local + head + width, dot + 1, tail);
-        local[head + width + tail] = '\0';
-        *real = strtod(local, NULL);
-    }
-    return isinf(*real) ? retab_text_fail(text, from, "number too large for a double") : 0;
-}
-
-int retab_text_number(struct retab_text *text, struct retab_number *number)
-{
-    const char *const from = text->p;
-    const int negative = *from == '-';
-    const char *p = from + negative;
-    uint64_t mantissa = 0;
-    int digits = 0, real = 0;
-    int64_t power = 0; /* no text is long enough for it to overflow */
-
-    if (!is_digit(*p)) {
-        return retab_text_fail(text, p, negative ? "expected a digit" : "expected a value");
-    }
-    if (*p == '0') {
-        if (is_digit(*++p)) {
-            return retab_text_fail(text, p, "leading zero in a number");
+        char *out = text->scratch + used;
+        const char *const room = text->scratch + text->scratch_room - CHARACTER - BETWEEN;
+        p = copy_plain(p, text->end, &out, room);
+        while (*p == '\\' && out <= room) {
+            if (read_escape(text, &p, &code) != 0) {
+                return -1;
+            }
+            out = put_utf8(out, code);
+            for (int i = 0; i < BETWEEN && retab_text_is_plain(*p); i++) {
+                *out++ = *p++;
+            }
         }
-    } else {
-        for (; is_digit(*p); p++) {
-            mantissa = mantissa * 10 + (uint64_t)(*p - '0');
-            digits += digits <= DIGITS;
+        used = (size_t)(out - text->scratch);
+        if (*p == '"') {
+            *bytes = text->scratch;
+            *length = used;
+            text->p = p + 1;
+            return 0;
         }
-    }
-    if (*p == '.') {
-        real = 1;
-        if (!is_digit(*++p)) {
-            return retab_text_fail(text, p, "expected a digit");
-        }
-        for (; is_digit(*p); p++) {
-            mantissa = mantissa * 10 + (uint64_t)(*p - '0');
-            digits += digits <= DIGITS && mantissa != 0;
-            power--;
+        if ((unsigned char)*p >= 0x80) {
+            const char *const from = p;
+            if (skip_script(text, &p) != 0 || retab_text_scratch(text, used + (size_t)(p - from)) == NULL) {
+                return -1;
+            }
+            memcpy(text->scratch + used, from, (size_t)(p - from));
+            used += (size_t)(p - from);
+        } else if (!retab_text_is_plain(*p) && *p != '\\') {
+            return retab_text_fail(text, p, "control character in a string");
         }
     }
-    if (*p == 'e' || *p == 'E') {
-        int64_t exponent = 0;
-        real = 1;
-        p++;
-        const int minus = *p == '-';
-        p += *p == '-' || *p == '+';
-        if (!is_digit(*p)) {
-            return retab_text_fail(text, p, "expected a digit");
-        }
-        for (; is_digit(*p); p++) {
-            exponent = exponent < LARGE_EXPONENT ? exponent * 10 + (*p - '0') : exponent;
-        }
-        power += minus ? -exponent : exponent;
-    }
-    text->p = p;
-
-    number->integer = !real && digits <= DIGITS && mantissa <= (uint64_t)INT64_MAX + (uint64_t)negative;
-    if (number->integer) {
-        number->whole = negative ? (int64_t)(0 - mantissa) : (int64_t)mantissa;
-        return 0;
-    }
-    if (digits <= DIGITS && mantissa <= EXACT_MANTISSA && power >= -EXACT_POWER && power <= EXACT_POWER) {
-        /* both are exact, so the one rounding of IEEE 754 is the right one */
-        double exact = (double)mantissa;
-        exact = power < 0 ? exact / exact_powers[-power] : exact * exact_powers[power];
-        number->real = negative ? -exact : exact;
-        return 0;
-    }
-    return nearest(text, from, p, &number->real);
 }
 
 /* ---- values ---------------------------------------------------------------------------------------- */
@@ -322,12 +287,10 @@ int retab_text_literal(struct retab_text *text, const char *literal)
 
 static int skip_scalar(struct retab_text *text)
 {
-    const char *close;
-    int escaped;
     struct retab_number number;
     switch (*text->p) {
     case '"':
-        return retab_text_string(text, &close, &escaped);
+        return retab_text_string(text);
     case 't':
         return retab_text_literal(text, "true");
     case 'f':
@@ -335,18 +298,16 @@ static int skip_scalar(struct retab_text *text)
     case 'n':
         return retab_text_literal(text, "null");
     default:
-        return retab_text_number(text, &number);
+        return retab_number_read(text, &number);
     }
 }
 
 static int skip_key(struct retab_text *text)
 {
-    const char *close;
-    int escaped;
     if (*text->p != '"') {
         return retab_text_fail(text, text->p, "expected a string as key");
     }
-    if (retab_text_string(text, &close, &escaped) != 0) {
+    if (retab_text_string(text) != 0) {
         return -1;
     }
     text->p = retab_text_space(text->p);

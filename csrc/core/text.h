@@ -26,29 +26,22 @@ struct retab_text {
     size_t scratch_room, kind_room;
 };
 
-struct retab_number {
-    int integer; /* else a double */
-    int64_t whole;
-    double real;
-};
-
 /* All of these give 0, or -1 with message and wrong set. */
 
-/* From the opening quote to behind the closing one, which `*close` is. Whether there are escapes: `*escaped`. */
-int retab_text_string(struct retab_text *text, const char **close, int *escaped);
+/* A string, from its opening quote to behind the closing one: checked, nothing kept. */
+int retab_text_check_string(struct retab_text *text);
 
-/* The string that retab_text_string passed, from behind the opening quote to `close`, without its escapes. */
-int retab_text_unescape(struct retab_text *text, const char *from, const char *close, const char **bytes,
-                        size_t *length);
-
-/* A number; an integer that fits 64 bits comes exact, any other number as the nearest double. */
-int retab_text_number(struct retab_text *text, struct retab_number *number);
+/* The same, and what it stands for: without its escapes, in the scratch, until that is used again. */
+int retab_text_decode(struct retab_text *text, const char **bytes, size_t *length);
 
 /* One of the words true, false and null. */
 int retab_text_literal(struct retab_text *text, const char *literal);
 
 /* A whole value, which may open `depth` containers at once. */
 int retab_text_skip(struct retab_text *text, size_t depth);
+
+/* The scratch, with room for `need` bytes; NULL where there is no memory, which is noted as an error. */
+char *retab_text_scratch(struct retab_text *text, size_t need);
 
 /* Notes an error; gives -1. */
 int retab_text_fail(struct retab_text *text, const char *at, const char *message);
@@ -64,26 +57,41 @@ void *retab_text_grow(void *block, size_t *room, size_t need, size_t size);
 
 static inline const char *retab_text_space(const char *p)
 {
+    if ((unsigned char)*p > ' ') {
+        return p; /* nearly always */
+    }
     while (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t') {
         p++;
     }
     return p;
 }
 
-/* The first byte from `p` on that is not plain within a string: a quote, a backslash, a control
- * character, one beyond ASCII, or the end. */
+/* Whether a byte stands for itself in a string: no quote, no backslash, no control character, and ASCII. */
+static inline int retab_text_is_plain(char c)
+{
+    return (signed char)c >= ' ' && c != '"' && c != '\\'; /* signed: beyond ASCII is below */
+}
+
+#if defined(__SSE2__)
+/* Which of 16 bytes are not plain, a bit each. The comparison is signed: what is beyond ASCII is below the
+ * space, too. */
+static inline unsigned retab_text_stops(__m128i bytes)
+{
+    const __m128i quotes = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('"'));
+    const __m128i backslashes = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'));
+    const __m128i below = _mm_cmplt_epi8(bytes, _mm_set1_epi8(' '));
+    return (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quotes, backslashes), below));
+}
+#endif
+
+/* The first byte from `p` on that is not plain, or the end. */
 static inline const char *retab_text_plain(const char *p, const char *end)
 {
 #if defined(__SSE2__)
-    const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\'), space = _mm_set1_epi8(' ');
     for (; end - p >= 16; p += 16) {
-        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)p);
-        /* the comparison is signed: what is beyond ASCII is below the space too */
-        __m128i stops = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, backslash)),
-                                     _mm_cmplt_epi8(bytes, space));
-        unsigned mask = (unsigned)_mm_movemask_epi8(stops);
-        if (mask != 0) {
-            return p + __builtin_ctz(mask);
+        const unsigned stops = retab_text_stops(_mm_loadu_si128((const __m128i *)(const void *)p));
+        if (stops != 0) {
+            return p + __builtin_ctz(stops);
         }
     }
 #else
@@ -98,10 +106,41 @@ static inline const char *retab_text_plain(const char *p, const char *end)
         }
     }
 #endif
-    while (p < end && (unsigned char)*p >= ' ' && (unsigned char)*p < 0x80 && *p != '"' && *p != '\\') {
+    while (p < end && retab_text_is_plain(*p)) {
         p++;
     }
     return p;
+}
+
+/* retab_text_check_string, but for the strings that are plain, as nearly all are, without a call. */
+static inline int retab_text_string(struct retab_text *text)
+{
+    const char *close = retab_text_plain(text->p + 1, text->end);
+    if (*close == '"') {
+        text->p = close + 1;
+        return 0;
+    }
+    return retab_text_check_string(text);
+}
+
+/* How many bytes from `a` and `b` on are equal, `n` at most. */
+static inline size_t retab_text_common(const char *a, const char *b, size_t n)
+{
+    size_t at = 0;
+#if defined(__SSE2__)
+    for (; n - at >= 16; at += 16) {
+        const __m128i x = _mm_loadu_si128((const __m128i *)(const void *)(a + at));
+        const __m128i y = _mm_loadu_si128((const __m128i *)(const void *)(b + at));
+        const unsigned differ = 0xFFFFu ^ (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(x, y));
+        if (differ != 0) {
+            return at + (size_t)__builtin_ctz(differ);
+        }
+    }
+#endif
+    while (at < n && a[at] == b[at]) {
+        at++;
+    }
+    return at;
 }
 
 /* Whether `n` bytes are equal. Keys and values that repeat are short: a call of memcmp costs more than this. */

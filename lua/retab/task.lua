@@ -23,13 +23,15 @@ end
 --- Suspends the running coroutine until `done()`.
 --- @param done function
 --- @param arm function called with the function that resumes, which the event is to call once. Somebody else
----   may resume the coroutine meanwhile: it is suspended again.
+---   may resume the coroutine meanwhile: it is suspended again, or goes on if the event has come, and what it
+---   is suspended for afterwards is left alone.
 function task.suspend(done, arm)
-  local thread = coroutine.running()
+  local thread, suspended = coroutine.running(), true
   arm(function()
-    if coroutine.status(thread) == "suspended" then resume(thread) end
+    if suspended and coroutine.status(thread) == "suspended" then resume(thread) end
   end)
   repeat coroutine.yield() until done()
+  suspended = false
 end
 
 --- Where errors go that have no host to show them.

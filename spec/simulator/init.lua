@@ -43,10 +43,11 @@ end
 
 -- Starts `serve`, our end of its standard input being the leash, and waits for the lines that say it is up. Opening
 -- the FIFO waits for the shell's end; its end of file comes early if `serve` fails.
-local function launch()
+local function launch(template)
   local fifo = make_fifo()
   -- The shell says its own number first: it becomes `serve` by exec.
   local command = ("%sexec >%s; echo supervisor=$$; exec %s"):format(CLEAN, shell_quote(fifo), shell_quote(script()))
+  if template then command = command .. " -c " .. shell_quote(template) end
   local leash = assert(io.popen(command, "w"))
   local lines = assert(io.open(fifo, "r"))
   os.remove(fifo)
@@ -55,9 +56,10 @@ local function launch()
   return leash, text
 end
 
--- Starts a server of its own. Raises where it does not come up; the reason is on standard error then.
-function simulator.start()
-  local leash, text = launch()
+-- Starts a server of its own. Raises where it does not come up; the reason is on standard error then. With the path of
+-- a template of nginx's configuration it is another server than the simulator, which lives as long.
+function simulator.start(template)
+  local leash, text = launch(template)
   local self = setmetatable({ leash = leash, scenarios = 0 }, server)
   for key, value in text:gmatch("([%w_]+)=([^\n]*)") do self[key] = value end
   if not self.url then

@@ -1,6 +1,7 @@
 --- The driver of cqueues: the descriptors that libcurl wants watched are polled by the cqueue that runs the
 --- caller. One of the waiting coroutines polls for all of them; the others wait for a condition each.
 --- Outside of any cqueue, cqueues.poll itself waits.
+local auxlib = require "cqueues.auxlib"
 local condition = require "cqueues.condition"
 local cqueues = require "cqueues"
 local curl = require "retab.curl"
@@ -135,16 +136,20 @@ function driver_module.new(settings)
     return pool:connections()
   end
 
-  --- Runs `f` in the cqueue that runs the caller. On 5.1, which can't yield across a protected call, an error
-  --- that nobody catches comes out of the cqueue's loop, as it does for any coroutine there.
+  --- Goes on with a spawned coroutine; what it yields but for its waits is for the cqueue, too.
+  local function follow(thread, ok, ...)
+    if not ok then return task.report(debug.traceback(thread, tostring((...)))) end
+    if coroutine.status(thread) ~= "dead" then return follow(thread, auxlib.resume(thread, coroutine.yield(...))) end
+  end
+
+  --- Runs `f` in the cqueue that runs the caller. It gets a coroutine inside the cqueue's, since what is raised in
+  --- that one would end the cqueue's loop.
   function driver.spawn(f, ...)
     local running = cqueues.running()
     if not running then return task.spawn(nil, f, ...) end
-    if not coroutine.isyieldable then return running:wrap(f, ...) end
-    return running:wrap(function(...)
-      local ok, message = xpcall(f, debug.traceback, ...)
-      if not ok then task.report(message) end
-    end, ...)
+    local thread = coroutine.create(f)
+    running:wrap(function(...) follow(thread, auxlib.resume(thread, ...)) end, ...)
+    return thread
   end
 
   function driver.close()

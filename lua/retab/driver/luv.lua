@@ -24,6 +24,17 @@ local function in_callback()
   return uv.loop_mode ~= nil and uv.loop_mode() ~= nil
 end
 
+--- Whether a handle was closed that the loop may not have seen off yet. luv crashes where a Lua state ends
+--- before that, so a loop that does not run by itself gets to run once more.
+local closing = false
+
+local function see_off()
+  if closing and not nvim and not in_callback() then
+    closing = false
+    uv.run "nowait"
+  end
+end
+
 --- Runs the loop until `done` says so. Whether it did.
 local function run_until(done)
   if nvim then
@@ -33,7 +44,8 @@ local function run_until(done)
     end
     return true
   end
-  while not done() do uv.run("once") end
+  while not done() do uv.run "once" end
+  see_off()
   return true
 end
 
@@ -46,7 +58,15 @@ local function close(handle)
   if not handle:is_closing() then
     handle:stop()
     handle:close()
+    closing = true
   end
+end
+
+--- Calls `f` when the value returned is collected; tables have no __gc in 5.1.
+local function on_collect(f)
+  local proxy = newproxy and newproxy(true) or setmetatable({}, { __gc = f })
+  if newproxy then getmetatable(proxy).__gc = f end
+  return proxy
 end
 
 --- @param settings table max_connections, ca_file, ca_path, proxy
@@ -58,7 +78,7 @@ function luv.new(settings)
   }
   local driver = {}
   local weak = setmetatable({ driver = driver }, { __mode = "v" })
-  local polls, timer = {}, nil
+  local handles = { polls = {} } -- a poll by descriptor; timer
   local waiting, waiters = {}, 0 -- transfer id -> what resumes its coroutine
   local closed = false
   local blocking -- the driver of calls in callbacks, and its transfers
@@ -74,10 +94,19 @@ function luv.new(settings)
   local on_timer = method "on_timer"
 
   local function unwatch(descriptor)
-    local poll = polls[descriptor]
-    polls[descriptor] = nil
+    local poll = handles.polls[descriptor]
+    handles.polls[descriptor] = nil
     if poll then close(poll) end
   end
+
+  local function close_handles()
+    for descriptor in pairs(handles.polls) do unwatch(descriptor) end
+    if handles.timer then close(handles.timer) end
+  end
+
+  --- A driver that nobody has any more takes its handles along: before the pool, which is older, closes the sockets
+  --- that they watch. When the Lua state ends, luv has closed them first, and they can't be used.
+  driver.guard = on_collect(function() pcall(close_handles) end)
 
   --- Carries out what libcurl wants watched.
   local function watch()
@@ -87,17 +116,17 @@ function luv.new(settings)
         unwatch(descriptor)
       else
         local fd, on_ready = descriptor, method "on_ready"
-        polls[fd] = polls[fd] or uv.new_socket_poll(fd)
-        polls[fd]:start(events, function(problem, ready) on_ready(fd, problem, ready) end)
+        handles.polls[fd] = handles.polls[fd] or assert(uv.new_socket_poll(fd))
+        handles.polls[fd]:start(events, function(problem, ready) on_ready(fd, problem, ready) end)
       end
       descriptor, events = pool:change()
     end
     local seconds = pool:timeout()
     if seconds then
-      timer = timer or uv.new_timer()
-      timer:start(math.ceil(seconds * 1000), 0, on_timer)
-    elseif timer then
-      timer:stop()
+      handles.timer = handles.timer or uv.new_timer()
+      handles.timer:start(math.ceil(seconds * 1000), 0, on_timer)
+    elseif handles.timer then
+      handles.timer:stop()
     end
   end
 
@@ -164,6 +193,7 @@ function luv.new(settings)
     if closed then return end
     wake(transfer:id())
     settle()
+    see_off()
   end
 
   local epoch = os.time() - uv.hrtime() / 1e9
@@ -209,13 +239,13 @@ function luv.new(settings)
 
   function driver.close()
     closed = true
+    close_handles()
     pool:close()
-    for descriptor in pairs(polls) do unwatch(descriptor) end
-    if timer then close(timer) end
     if blocking then blocking.close() end
     local ids = {}
     for id in pairs(waiting) do ids[#ids + 1] = id end
     for _, id in ipairs(ids) do wake(id) end
+    see_off()
   end
 
   if nvim then

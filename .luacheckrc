@@ -1,0 +1,11 @@
+std = "max"
+cache = false
+max_line_length = 120
+exclude_files = { "build" }
+
+files["lua/retab/init.lua"].read_globals = { "ngx", "vim" }
+files["lua/retab/driver"].read_globals = { "ngx", "vim" }
+files["spec"].std = "max+busted"
+files["spec/simulator"].std = "ngx_lua"
+files["examples/openresty"].std = "ngx_lua"
+files["examples/neovim"].read_globals = { "vim" }

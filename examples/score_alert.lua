@@ -1,0 +1,29 @@
+-- An alert when the score of an experiment drops from one completed run to the next. Made for cron: it looks at the
+-- last runs, prints what it finds and exits with 1 where there is something.
+--
+--     RETAB_API_KEY=... lua examples/score_alert.lua exp_abc 0.05
+local retab = require "retab"
+
+local experiment = assert(arg[1], "which experiment?")
+local tolerance = tonumber(arg[2]) or 0.05
+
+local client = retab.new()
+local runs = client.workflows.experiments.runs
+
+-- Newest first. `fields` builds only what is needed.
+local options = { max_items = 50, fields = { "id", "score", "timing.created_at" } }
+
+local newer, alerts = nil, 0
+for run in runs.iter({ experiment_id = experiment, status = "completed" }, options) do
+  if run.score then
+    if newer and run.score - newer.score > tolerance then
+      alerts = alerts + 1
+      print(("%s  %s dropped to %.3f from %.3f (%s)"):format(newer.timing.created_at, newer.id, newer.score, run.score,
+        run.id))
+    end
+    newer = run
+  end
+end
+
+client:close()
+os.exit(alerts == 0 and 0 or 1)

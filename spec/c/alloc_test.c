@@ -1,0 +1,339 @@
+/* What happens where there is no memory: each allocation fails in turn, of Lua's, of ours on the C heap and of
+ * libcurl's. Each time the call raises or fails as it says, nothing leaks, and the same state works on. */
+#include <arpa/inet.h>
+#include <curl/curl.h>
+#include <lauxlib.h>
+#include <lua.h>
+#include <lualib.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "heap.h"
+
+int luaopen_retab_core(lua_State *L);
+int luaopen_retab_curl(lua_State *L);
+
+/* No single allocation that fails, and this many in a row, which stands for all that follow. */
+#define ALL 1000000000L
+
+/* ---- Lua's memory and libcurl's ---------------------------------------------------------------------- */
+
+/* An allocator's account, and when it fails, as heap.h has it for ours. */
+struct account {
+    long blocks, left, to_fail;
+    size_t bytes;
+    int failed;
+};
+
+static void fail_at(struct account *account, long before, long failures)
+{
+    account->left = before;
+    account->to_fail = failures;
+    account->failed = 0;
+}
+
+static int fails(struct account *account)
+{
+    if (account->left < 0 || account->left-- > 0) {
+        return 0;
+    }
+    account->left = --account->to_fail > 0 ? 0 : -1;
+    account->failed = 1;
+    return 1;
+}
+
+static void *lua_memory(void *context, void *block, size_t old_size, size_t size)
+{
+    struct account *account = context;
+    const size_t old = block != NULL ? old_size : 0;
+    if (size == 0) {
+        heap_system_free(block);
+        account->bytes -= old;
+        return NULL;
+    }
+    if (size > old && fails(account)) {
+        return NULL;
+    }
+    void *moved = heap_system_realloc(block, size);
+    CHECK(moved != NULL, "there is memory");
+    account->bytes += size - old;
+    return moved;
+}
+
+static struct account curl_account = {.left = -1};
+
+static void *libcurl_malloc(size_t size)
+{
+    void *block = fails(&curl_account) ? NULL : heap_system_realloc(NULL, size);
+    curl_account.blocks += block != NULL;
+    return block;
+}
+
+static void libcurl_free(void *block)
+{
+    curl_account.blocks -= block != NULL;
+    heap_system_free(block);
+}
+
+static void *libcurl_realloc(void *block, size_t size)
+{
+    void *moved = fails(&curl_account) ? NULL : heap_system_realloc(block, size);
+    curl_account.blocks += block == NULL && moved != NULL;
+    return moved;
+}
+
+static char *libcurl_strdup(const char *text)
+{
+    char *copy = libcurl_malloc(strlen(text) + 1);
+    return copy != NULL ? strcpy(copy, text) : NULL;
+}
+
+static void *libcurl_calloc(size_t count, size_t size)
+{
+    void *block = libcurl_malloc(count * size);
+    return block != NULL ? memset(block, 0, count * size) : NULL;
+}
+
+/* ---- what is run ------------------------------------------------------------------------------------- */
+
+struct scenario {
+    const char *name, *code;
+};
+
+/* Each is called with core, curl and the URL of a closed port. */
+static const struct scenario scenarios[] = {
+    {"decode",
+     "local core = ...\n"
+     "local text = [=[{\"a\":[1,2.5,-3e300,12345678901234567890,true,false,null,\"x\\u00e9\\n\"],\"b\":\"repeats\","
+     "\"k\\u0065y\":{\"deep\":[[[[[[[[[[[[[[[[[[[[{}]]]]]]]]]]]]]]]]]]]]}}]=]\n"
+     "for _ = 1, 2 do assert(assert(core.decode(text)).b == 'repeats') end\n"
+     "assert(#assert(core.decode('[' .. text .. ',' .. text .. ']', { null = core.null }))[1].a == 8)\n"
+     "local nothing, message, position = core.decode('[1,]')\n"
+     "assert(nothing == nil and message and position == 4)\n"},
+    {"decode a map", "local core = ...\n"
+                     "local members = {}\n"
+                     "for i = 1, 100 do members[i] = ('\"key%d\":{\"n\":%d,\"s\":\"%d\"}'):format(i, i, i) end\n"
+                     "local text = '{' .. table.concat(members, ',') .. '}'\n"
+                     "for _ = 1, 2 do assert(assert(core.decode(text)).key99.n == 99) end\n"},
+    {"decode fields",
+     "local core = ...\n"
+     "local text = [=[{\"runs\":[{\"id\":\"a\",\"skip\":[{}],\"l\":{\"s\":\"x\",\"t\":[1]}}],\"more\":1}]=]\n"
+     "for _, fields in ipairs { { 'runs.id' }, { 'runs.id', 'runs.l.s' } } do\n"
+     "  local value = assert(core.decode(text, { fields = fields }))\n"
+     "  assert(value.runs[1].id == 'a' and value.more == nil)\n"
+     "end\n"},
+    {"envelope",
+     "local core = ...\n"
+     "local text = [=[{\"data\":[{\"id\":\"a\",\"s\":\"\\u20ac\"},{\"id\":\"b\"}],\"list_metadata\":{\"before\":null,"
+     "\"after\":\"b\"},\"more\":[1]}]=]\n"
+     "assert(assert(core.envelope(text)).list_metadata.after == 'b')\n"
+     "assert(assert(core.envelope(text, { fields = { 'id' } })).data[2].id == 'b')\n"
+     "for _, wrong in ipairs { '[]', '{\"data\":{}}', '{\"data\":[]}', '<html>' } do\n"
+     "  local page, message = core.envelope(wrong)\n"
+     "  assert(page == nil and message)\n"
+     "end\n"},
+    {"cursor", "local core = ...\n"
+               "local cursor = core.cursor('exprun_0')\n"
+               "for i = 1, 10 do assert(cursor:advance('exprun_' .. ('x'):rep(i)) == 'next') end\n"
+               "assert(cursor:after() == 'exprun_xxxxxxxxxx')\n"
+               "for i = 1, 20 do cursor:advance('a' .. i % 2) end\n"
+               "assert(cursor:advance(nil) == 'over' and core.cursor():after() == nil)\n"},
+    {"url", "local core = ...\n"
+            "local long = ('a \\xE2\\x82\\xAC'):rep(1000)\n"
+            "local url = core.url('https://api.retab.com', '/v1/runs', { 'a', 'b', 'long', long })\n"
+            "assert(url:sub(1, 44) == 'https://api.retab.com/v1/runs?a=b&long=a%20%')\n"},
+    {"transfer", "local _, curl, url = ...\n"
+                 "local pool = curl.pool { max_connections = 1, ca_file = '/nowhere', ca_path = '/nowhere' }\n"
+                 "local request = { url = url, headers = { Accept = 'application/json', Empty = '' }, timeout = 5,\n"
+                 "  connect_timeout = 5, expires = 5, max_body_bytes = 1000 }\n"
+                 "local transfers = {}\n"
+                 "for i = 1, 3 do transfers[i] = pool:send(request) end\n"
+                 "transfers[3]:cancel()\n"
+                 "for i = 1, 2 do\n"
+                 "  while not transfers[i]:done() do pool:wait(1) end\n"
+                 "  local answer, err = transfers[i]:result()\n"
+                 "  assert(answer == nil and (err.kind == 'connection' or FAILING), err and err.kind)\n"
+                 "end\n"
+                 "pool:close()\n"},
+    {"transfer with events",
+     "local _, curl, url = ...\n"
+     "local pool = curl.pool { max_connections = 2, events = true, proxy = url }\n"
+     "local transfer = pool:send { url = 'http://localhost/', timeout = 5, connect_timeout = 5,\n"
+     "  headers = {}, expires = 5, max_body_bytes = 1000 }\n"
+     "for _ = 1, 100 do\n"
+     "  if pool:finished() then break end\n"
+     "  pool:step()\n"
+     "  local descriptor = pool:change()\n"
+     "  if descriptor then pool:ready(descriptor, true, true) end\n"
+     "end\n"},
+};
+
+#define SCENARIOS (sizeof scenarios / sizeof *scenarios)
+
+/* A port of this machine where nothing listens: the socket that holds it only is bound. */
+static void closed_port(char *url, size_t room)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    const int descriptor = socket(AF_INET, SOCK_STREAM, 0);
+    CHECK(descriptor >= 0, "socket");
+    CHECK(bind(descriptor, (struct sockaddr *)(void *)&address, sizeof address) == 0, "bind");
+    CHECK(getsockname(descriptor, (struct sockaddr *)(void *)&address, &size) == 0, "getsockname");
+    (void)snprintf(url, room, "http://127.0.0.1:%u/", (unsigned)ntohs(address.sin_port));
+}
+
+static char url[64];
+
+/* Opens both modules and leaves them in the registry. */
+static int open_modules(lua_State *L)
+{
+    lua_pushcfunction(L, luaopen_retab_core);
+    lua_call(L, 0, 1);
+    lua_setfield(L, LUA_REGISTRYINDEX, "core");
+    lua_pushcfunction(L, luaopen_retab_curl);
+    lua_call(L, 0, 1);
+    lua_setfield(L, LUA_REGISTRYINDEX, "curl");
+    return 0;
+}
+
+/* Pushes a scenario's function and its arguments, so that calling it takes no memory. */
+static void push(lua_State *L, const struct scenario *scenario)
+{
+    CHECK(luaL_loadbuffer(L, scenario->code, strlen(scenario->code), scenario->name) == LUA_OK, "%s",
+          lua_tostring(L, -1));
+    lua_getfield(L, LUA_REGISTRYINDEX, "core");
+    lua_getfield(L, LUA_REGISTRYINDEX, "curl");
+    lua_pushstring(L, url);
+}
+
+/* ---- each allocation in turn --------------------------------------------------------------------------- */
+
+enum whose { LUA, OURS, CURLS, WHOSE };
+static const char *const whose_names[] = {"Lua", "the C heap", "libcurl"};
+
+static void start_failing(enum whose whose, struct account *account, long before, long failures)
+{
+    if (whose == OURS) {
+        heap_fail(before, failures);
+    } else {
+        fail_at(whose == LUA ? account : &curl_account, before, failures);
+    }
+}
+
+static int stop_failing(enum whose whose, struct account *account)
+{
+    struct account *const other = whose == LUA ? account : &curl_account;
+    const int failed = whose == OURS ? heap_failed() : other->failed;
+    if (whose == OURS) {
+        heap_fail(-1, 0);
+    } else {
+        other->left = -1;
+    }
+    return failed;
+}
+
+static lua_State *new_state(struct account *account)
+{
+    luaL_Buffer large;
+    *account = (struct account){.left = -1};
+    lua_State *L = lua_newstate(lua_memory, account);
+    CHECK(L != NULL, "a new state");
+    luaL_openlibs(L);
+    /* Lua 5.4.4 keeps half a metatable for its large buffers if memory ends while it makes that */
+    (void)luaL_buffinitsize(L, &large, 2 * LUAL_BUFFERSIZE);
+    luaL_pushresultsize(&large, 0);
+    lua_pop(L, 1);
+    return L;
+}
+
+static void close_state(lua_State *L, const struct account *account, const char *name, long before)
+{
+    lua_close(L);
+    CHECK(account->bytes == 0, "%s, %ld: %zu bytes of Lua's are left", name, before, account->bytes);
+    CHECK(heap_blocks() == 0, "%s, %ld: %ld blocks are left", name, before, heap_blocks());
+    CHECK(curl_account.blocks == 0, "%s, %ld: %ld blocks of libcurl's are left", name, before, curl_account.blocks);
+}
+
+static const char *error_text(lua_State *L)
+{
+    const char *text = lua_tostring(L, -1);
+    return text != NULL ? text : "no text";
+}
+
+/* Runs a scenario in a new state where the allocations behind the first `before` fail. Whether one failed. */
+static int run(const struct scenario *scenario, enum whose whose, long before, long failures)
+{
+    struct account account;
+    lua_State *L = new_state(&account);
+    lua_pushcfunction(L, open_modules);
+    CHECK(lua_pcall(L, 0, 0, 0) == LUA_OK, "%s", error_text(L));
+    lua_pushboolean(L, whose == CURLS);
+    lua_setglobal(L, "FAILING");
+    push(L, scenario);
+    start_failing(whose, &account, before, failures);
+    int code = lua_pcall(L, 3, 0, 0);
+    const int failed = stop_failing(whose, &account);
+    CHECK(code == LUA_OK || failed, "%s: %s", scenario->name, error_text(L));
+    CHECK(whose != LUA || code == LUA_OK || code == LUA_ERRMEM, "%s, %ld: %s", scenario->name, before, error_text(L));
+    CHECK(whose != OURS || code == LUA_OK || strstr(error_text(L), "memory") != NULL, "%s, %ld: %s", scenario->name,
+          before, error_text(L));
+    lua_settop(L, 0);
+    push(L, scenario);
+    code = lua_pcall(L, 3, 0, 0);
+    CHECK(code == LUA_OK, "%s, %ld: not once more: %s", scenario->name, before, error_text(L));
+    close_state(L, &account, scenario->name, before);
+    return failed;
+}
+
+/* One allocation fails, which Lua tries again behind a collection; or all from then on. */
+static void fail_each(const struct scenario *scenario, enum whose whose)
+{
+    long count = 0;
+    for (long before = 0; run(scenario, whose, before, ALL); before++) {
+        CHECK(run(scenario, whose, before, 1), "%s: allocation %ld again", scenario->name, before);
+        count++;
+    }
+    printf("%s: %ld allocations of %s\n", scenario->name, count, whose_names[whose]);
+}
+
+/* The modules are opened with too little memory. */
+static void test_opening(enum whose whose)
+{
+    int failed = 1;
+    for (long before = 0; failed; before++) {
+        struct account account;
+        lua_State *L = new_state(&account);
+        lua_pushcfunction(L, open_modules);
+        start_failing(whose, &account, before, ALL);
+        const int code = lua_pcall(L, 0, 0, 0);
+        failed = stop_failing(whose, &account);
+        CHECK(code == LUA_OK || failed, "%s", error_text(L));
+        lua_settop(L, 0);
+        lua_pushcfunction(L, open_modules);
+        CHECK(lua_pcall(L, 0, 0, 0) == LUA_OK, "once more: %s", error_text(L));
+        for (size_t i = 0; i < SCENARIOS; i++) {
+            push(L, &scenarios[i]);
+            CHECK(lua_pcall(L, 3, 0, 0) == LUA_OK, "%s, opened again: %s", scenarios[i].name, error_text(L));
+        }
+        close_state(L, &account, "open", before);
+    }
+}
+
+int main(void)
+{
+    CHECK(curl_global_init_mem(CURL_GLOBAL_DEFAULT, libcurl_malloc, libcurl_free, libcurl_realloc, libcurl_strdup,
+                               libcurl_calloc) == CURLE_OK,
+          "libcurl");
+    closed_port(url, sizeof url);
+    for (int whose = LUA; whose < WHOSE; whose++) {
+        test_opening((enum whose)whose);
+        for (size_t i = 0; i < SCENARIOS; i++) {
+            fail_each(&scenarios[i], (enum whose)whose);
+        }
+    }
+    curl_global_cleanup();
+    return 0;
+}

@@ -1,0 +1,702 @@
+local retab = require "retab"
+local scripted = require "spec.scripted_driver"
+
+local key = "sk_test_4f9a%d+.(x)"
+
+local function new(script, options, settings)
+  local driver = type(script) == "table" and script.send and script or scripted.new(script, settings)
+  local given = { api_key = key, base_url = "https://api.example.com", driver = driver }
+  for name, value in pairs(options or {}) do given[name] = value end
+  local client = retab.new(given)
+  return client.workflows.experiments.runs, driver, client
+end
+
+local function always(answer)
+  return function() return answer end
+end
+
+local page = scripted.page { "run_1" }
+
+--- Names in lower case; a name that is there in two spellings fails the spec.
+local function lower(headers)
+  local lowered = {}
+  for name, value in pairs(headers) do
+    assert.is_nil(lowered[name:lower()], "two spellings of " .. name)
+    lowered[name:lower()] = value
+  end
+  return lowered
+end
+
+--- Whether `text` stands anywhere in a value, in keys of tables too.
+local function holds(value, text, seen)
+  if type(value) == "string" then return value:find(text, 1, true) ~= nil end
+  if type(value) ~= "table" then return false end
+  seen = seen or {}
+  if seen[value] then return false end
+  seen[value] = true
+  for k, v in pairs(value) do
+    if holds(k, text, seen) or holds(v, text, seen) then return true end
+  end
+  return false
+end
+
+local function ratio_of(delay, attempt)
+  return delay / math.min(8, 0.5 * 2 ^ attempt)
+end
+
+describe("a retry", function()
+  it("follows exactly the statuses that a second try may help", function()
+    local retried = { [408] = true, [429] = true, [500] = true, [502] = true, [503] = true, [504] = true }
+    for _, range in ipairs { { 300, 308 }, { 400, 431 }, { 451, 451 }, { 500, 511 }, { 520, 530 }, { 599, 599 } } do
+      for status = range[1], range[2] do
+        local runs, driver = new(always(scripted.status(status)))
+        local got, message, err = runs.list {}
+        assert.is_nil(got)
+        assert.equal(err.message, message)
+        assert.equal(status, err.status)
+        assert.equal(retried[status] and 3 or 1, #driver.sent, status)
+        assert.equal(retried[status] and 2 or 0, #driver.slept, status)
+        assert.equal(#driver.sent, err.attempts)
+        assert.equal(retried[status] or false, err.retryable, status)
+      end
+    end
+  end)
+
+  it("follows timeouts and connection failures, and no other kind", function()
+    for kind, retried in pairs { timeout = true, connection = true, tls = false, decode = false, too_large = false,
+      cancelled = false } do
+      local runs, driver = new(always { failure = { kind = kind, message = "it broke" } })
+      local _, message, err = runs.list {}
+      assert.equal(kind, err.kind)
+      assert.equal("it broke", message)
+      assert.equal(retried and 3 or 1, #driver.sent, kind)
+      assert.equal(retried, err.retryable, kind)
+      assert.equal(#driver.sent, err.attempts)
+    end
+  end)
+
+  it("does not follow an answer that is no page", function()
+    local runs, driver = new { { status = 200, headers = { ["Content-Type"] = "text/html" }, body = "<p>" } }
+    local _, _, err = runs.list {}
+    assert.equal("decode", err.kind)
+    assert.is_false(err.retryable)
+    assert.equal(1, #driver.sent)
+    assert.equal(1, err.attempts)
+  end)
+
+  it("sends the same request again, a GET", function()
+    local runs, driver = new { scripted.status(503), scripted.status(500), page }
+    assert(runs.list { experiment_id = "exp_1", limit = 7 })
+    for _, request in ipairs(driver.sent) do
+      assert.equal("GET", request.method)
+      assert.equal("https://api.example.com/v1/workflows/experiments/runs?experiment_id=exp_1&limit=7", request.url)
+      assert.same(driver.sent[1].headers, request.headers)
+      assert.is_nil(request.body)
+    end
+    assert.equal(3, #driver.sent)
+  end)
+
+  it("ends with the first page, which tells nothing of the tries before", function()
+    local runs, driver = new { { failure = { kind = "connection", message = "reset" } }, page }
+    local got, message, err = runs.list {}
+    assert.equal("run_1", got.data[1].id)
+    assert.is_nil(message)
+    assert.is_nil(err)
+    assert.equal(2, #driver.sent)
+  end)
+
+  it("happens as often as max_retries says, the call's before the client's", function()
+    for _, case in ipairs { { nil, nil, 3 }, { 0, nil, 1 }, { 4, nil, 5 }, { 0, 2, 3 }, { 5, 0, 1 } } do
+      local runs, driver = new(always(scripted.status(500)), { max_retries = case[1] })
+      local _, _, err = runs.list({}, { max_retries = case[2] })
+      assert.equal(case[3], #driver.sent)
+      assert.equal(case[3], err.attempts)
+    end
+  end)
+
+  it("reports the last error, not the first", function()
+    local runs = new { scripted.status(500), scripted.status(502), scripted.status(404) }
+    local _, message, err = runs.list {}
+    assert.equal("this is a 404", message)
+    assert.equal("not_found", err.kind)
+    assert.equal(3, err.attempts)
+    assert.is_false(err.retryable)
+  end)
+end)
+
+describe("a delay", function()
+  it("doubles from half a second up to eight, jittered to 75 to 100 %", function()
+    local least, most = math.huge, -math.huge
+    for _ = 1, 20 do
+      local runs, driver = new(always(scripted.status(503)), { max_retries = 8 })
+      runs.list {}
+      assert.equal(8, #driver.slept)
+      for index, delay in ipairs(driver.slept) do
+        local ratio = ratio_of(delay, index - 1)
+        assert.is_true(ratio >= 0.75 and ratio <= 1, ("delay %d is %g"):format(index, delay))
+        least, most = math.min(least, ratio), math.max(most, ratio)
+      end
+    end
+    assert.is_true(least < 0.8, "the jitter does not reach down")
+    assert.is_true(most > 0.95, "the jitter does not reach up")
+  end)
+
+  local function first_delay(headers)
+    local runs, driver = new { scripted.status(429, headers), page }
+    local got, _, err = runs.list {}
+    return driver.slept[1], got, err, #driver.sent
+  end
+
+  it("is what Retry-After says in seconds, in any case of the name", function()
+    assert.equal(7, (first_delay { ["Retry-After"] = "7" }))
+    assert.equal(7, (first_delay { ["retry-after"] = "7" }))
+    assert.equal(0, (first_delay { ["RETRY-AFTER"] = "0" }))
+    assert.equal(1.5, (first_delay { ["retry-after"] = " 1.5 " }))
+    assert.equal(120, (first_delay { ["retry-after"] = "120" }))
+  end)
+
+  it("is what Retry-After-Ms says, rather than Retry-After", function()
+    assert.equal(0.25, (first_delay { ["retry-after-ms"] = "250" }))
+    assert.equal(0.25, (first_delay { ["Retry-After-Ms"] = "250", ["Retry-After"] = "90" }))
+    assert.equal(120, (first_delay { ["retry-after-ms"] = "120000" }))
+  end)
+
+  it("is the time until the date that Retry-After names, by the driver's clock", function()
+    assert.equal(20, (first_delay { ["Retry-After"] = "Thu, 28 May 2026 20:27:00 GMT" }))
+    assert.equal(20, (first_delay { ["Retry-After"] = "Thursday, 28-May-26 20:27:00 GMT" }))
+    assert.equal(20, (first_delay { ["Retry-After"] = "Thu May 28 20:27:00 2026" }))
+    assert.equal(0, (first_delay { ["Retry-After"] = "Thu, 28 May 2026 20:00:00 GMT" }))
+    assert.equal(120, (first_delay { ["Retry-After"] = "Thu, 28 May 2026 20:28:40 GMT" }))
+  end)
+
+  it("is obeyed after failures of the server too", function()
+    local runs, driver = new { scripted.status(503, { ["retry-after"] = "11" }), page }
+    assert(runs.list {})
+    assert.same({ 11 }, driver.slept)
+  end)
+
+  it("is the usual one where the server's wish makes no sense", function()
+    for _, text in ipairs { "", "soon", "-5", "1e2x", "Thu, 99 May 2026 20:27:00 GMT", "nan", "inf", "0x10" } do
+      local delay, got = first_delay { ["Retry-After"] = text }
+      assert.is_truthy(got, text)
+      assert.is_true(delay >= 0.375 and delay <= 0.5, text)
+    end
+    local delay = first_delay { ["Retry-After-Ms"] = "soon", ["Retry-After"] = "3" }
+    assert.equal(3, delay)
+  end)
+
+  it("beyond 120 s is not begun: the error comes at once and says how long", function()
+    for _, case in ipairs {
+      { { ["Retry-After"] = "121" }, 121 },
+      { { ["Retry-After"] = "86400" }, 86400 },
+      { { ["Retry-After-Ms"] = "120001" }, 120.001 },
+      { { ["Retry-After"] = "Thu, 28 May 2026 20:28:41 GMT" }, 121 },
+      { { ["Retry-After"] = "Fri, 29 May 2026 20:26:40 GMT" }, 86400 },
+    } do
+      local delay, got, err, sent = first_delay(case[1])
+      assert.is_nil(got)
+      assert.is_nil(delay)
+      assert.equal(1, sent)
+      assert.equal("rate_limit", err.kind)
+      assert.is_true(math.abs(case[2] - err.retry_after) < 1e-6)
+      assert.is_true(err.retryable)
+    end
+  end)
+
+  it("is told in retry_after too when the tries are used up, and only there", function()
+    local runs = new(always(scripted.status(429, { ["retry-after"] = "2" })))
+    local _, _, err = runs.list {}
+    assert.equal(2, err.retry_after)
+    runs = new(always(scripted.status(429)))
+    _, _, err = runs.list {}
+    assert.is_nil(err.retry_after)
+  end)
+end)
+
+describe("the deadline", function()
+  it("has no wait begun that would pass it: the last error returns", function()
+    local runs, driver = new(always { status = 503, takes = 1 }, { max_retries = 50, deadline = 3 })
+    local began = driver.clock
+    local _, _, err = runs.list {}
+    assert.equal("server", err.kind)
+    assert.equal(503, err.status)
+    assert.equal(2, #driver.sent) -- 1 s + 0.375..0.5 s + 1 s, and no room for 0.75 s
+    assert.equal(1, #driver.slept)
+    assert.is_true(driver.clock - began <= 3)
+  end)
+
+  it("counts what the server asks for", function()
+    local runs, driver = new(always(scripted.status(429, { ["retry-after"] = "30" })), { deadline = 29 })
+    local _, _, err = runs.list {}
+    assert.equal("rate_limit", err.kind)
+    assert.equal(30, err.retry_after)
+    assert.same({}, driver.slept)
+    runs, driver = new({ scripted.status(429, { ["retry-after"] = "30" }), page }, { deadline = 31 })
+    assert(runs.list {})
+    assert.same({ 30 }, driver.slept)
+  end)
+
+  it("cuts a transfer, which is a timeout then", function()
+    local runs, driver = new(always { status = 200, takes = 1000 }, { deadline = 5 })
+    local began = driver.clock
+    local _, _, err = runs.list {}
+    assert.equal("timeout", err.kind)
+    assert.equal(1, #driver.sent)
+    assert.equal(5, driver.clock - began)
+    assert.equal(1, err.attempts)
+  end)
+
+  it("leaves each try what is left of it, and no more than the timeout", function()
+    local runs, driver = new({
+      { failure = { kind = "connection", message = "reset" }, takes = 4 }, { status = 200, takes = 1000 },
+    }, { deadline = 10, timeout = 6 })
+    local began = driver.clock
+    local _, _, err = runs.list {}
+    assert.equal("timeout", err.kind)
+    assert.equal(6, driver.sent[1].timeout)
+    assert.equal(2, #driver.sent)
+    local left = 10 - 4 - driver.slept[1]
+    assert.is_true(math.abs(left - driver.sent[2].timeout) < 1e-6)
+    assert.is_true(driver.sent[2].connect_timeout <= driver.sent[2].timeout)
+    assert.is_true(math.abs(driver.clock - began - 10) < 1e-6)
+  end)
+
+  it("bounds a call whatever the server does", function()
+    math.randomseed(11)
+    for _ = 1, scripted.times(200) do
+      local deadline = math.random() * 20
+      local runs, driver = new(function()
+        local takes = math.random() < 0.2 and 100 or math.random() * 3
+        if math.random() < 0.5 then return { failure = { kind = "connection", message = "reset" }, takes = takes } end
+        return { status = 503, takes = takes, headers = { ["retry-after"] = math.random(3) == 1 and "1" or nil } }
+      end, { max_retries = 1000 })
+      local began = driver.clock
+      local got, _, err = runs.list({}, { deadline = deadline, timeout = 5 })
+      assert.is_nil(got)
+      assert.equal(#driver.sent, err.attempts)
+      assert.is_true(driver.clock - began <= deadline + 1e-6)
+    end
+  end)
+
+  it("is there only where it was asked for", function()
+    local runs, driver = new(always { status = 503, takes = 60 }, { max_retries = 30 })
+    runs.list {}
+    assert.equal(31, #driver.sent)
+  end)
+end)
+
+describe("an option of a call", function()
+  it("goes before the client's", function()
+    local runs, driver = new(always(page), { timeout = 7, headers = { ["X-Team"] = "a", ["X-Kept"] = "k" } })
+    assert(runs.list {})
+    assert(runs.list({}, { timeout = 3, headers = { ["x-team"] = "b" } }))
+    assert.equal(7, driver.sent[1].timeout)
+    assert.equal(3, driver.sent[2].timeout)
+    assert.equal("a", lower(driver.sent[1].headers)["x-team"])
+    assert.equal("b", lower(driver.sent[2].headers)["x-team"])
+    assert.equal("k", lower(driver.sent[2].headers)["x-kept"])
+    runs, driver = new(always { status = 503, takes = 1 }, { deadline = 1.1 })
+    runs.list {}
+    assert.equal(1, #driver.sent)
+    runs.list({}, { deadline = 100 })
+    assert.equal(1 + 3, #driver.sent)
+  end)
+
+  it("has the defaults of the contract", function()
+    local runs, driver = new(always(page))
+    assert(runs.list {})
+    assert.equal(60, driver.sent[1].timeout)
+    assert.equal(10, driver.sent[1].connect_timeout)
+    assert.equal(64 * 1024 * 1024, driver.sent[1].max_body_bytes)
+  end)
+end)
+
+describe("the headers", function()
+  it("are the key, who asks and what is accepted", function()
+    local runs, driver = new(always(page))
+    assert(runs.list {})
+    assert.same({ ["api-key"] = key, ["user-agent"] = "retab-lua/" .. retab._VERSION, accept = "application/json" },
+      lower(driver.sent[1].headers))
+    runs, driver = new(always(page), { auth = "bearer", user_agent = "nightly/2" })
+    assert(runs.list {})
+    local headers = lower(driver.sent[1].headers)
+    assert.equal("Bearer " .. key, headers.authorization)
+    assert.is_nil(headers["api-key"])
+    assert.equal(1, headers["user-agent"]:find("retab-lua/" .. retab._VERSION, 1, true))
+    assert.is_truthy(headers["user-agent"]:find("nightly/2", 1, true))
+  end)
+
+  it("of a caller win, in any case of their names", function()
+    local runs, driver = new(always(page), { headers = { ["user-AGENT"] = "mine", ACCEPT = "application/vnd.x+json" } })
+    assert(runs.list {})
+    assert(runs.list({}, { headers = { Accept = "text/json" } }))
+    local first, second = lower(driver.sent[1].headers), lower(driver.sent[2].headers)
+    assert.equal("mine", first["user-agent"])
+    assert.equal("application/vnd.x+json", first.accept)
+    assert.equal("text/json", second.accept)
+  end)
+
+  it("of a caller never replace the key's own", function()
+    for _, name in ipairs { "Api-Key", "api-key", "API-KEY" } do
+      local runs, driver = new(always(page), { headers = { [name] = "intruder" } })
+      assert(runs.list({}, { headers = { [name] = "another" } }))
+      assert.equal(key, lower(driver.sent[1].headers)["api-key"])
+    end
+    for _, name in ipairs { "Authorization", "authorization" } do
+      local runs, driver = new(always(page), { auth = "bearer", headers = { [name] = "intruder" } })
+      assert(runs.list({}, { headers = { [name] = "another" } }))
+      assert.equal("Bearer " .. key, lower(driver.sent[1].headers).authorization)
+    end
+  end)
+end)
+
+describe("a key from a function", function()
+  it("is asked for once per attempt", function()
+    local asked = 0
+    local runs, driver = new({ scripted.status(401 + 99), scripted.status(503), page }, {
+      api_key = function()
+        asked = asked + 1
+        return "key_number_" .. asked
+      end,
+    })
+    assert.equal(0, asked)
+    assert(runs.list {})
+    assert.equal(3, asked)
+    for attempt = 1, 3 do
+      assert.equal("key_number_" .. attempt, lower(driver.sent[attempt].headers)["api-key"])
+    end
+  end)
+
+  it("raises at the caller's line where it is none, and sends nothing", function()
+    for _, bad in ipairs { "", "two\nlines", 12, false } do
+      local runs, driver = new({}, { api_key = function() return bad end })
+      local ok, message = pcall(function() return runs.list {} end)
+      assert.is_false(ok)
+      assert.is_truthy(message:find("call_spec.lua:%d+: .*api_key"), message)
+      assert.equal(0, #driver.sent)
+    end
+  end)
+
+  it("passes on what the function raises", function()
+    local problem = {}
+    local runs = new({}, { api_key = function() error(problem) end })
+    local ok, raised = pcall(runs.list, {})
+    assert.is_false(ok)
+    assert.equal(problem, raised)
+  end)
+end)
+
+describe("the key", function()
+  it("stands nowhere in an error, whatever the answer echoes", function()
+    local bodies = {
+      ('{"detail":"no such key %s"}'):format(key), ('{"detail":{"message":"%s?","code":"%s"}}'):format(key, key),
+      ('{"detail":[{"loc":["header"],"msg":"bad %s","type":"t"}]}'):format(key), key, ("<p>%s</p>"):format(key),
+      ('{"message":"m","details":{"%s":["%s"]}}'):format(key, key),
+    }
+    for _, body in ipairs(bodies) do
+      for _, status in ipairs { 401, 422, 302, 200 } do
+        local runs = new(always {
+          status = status, body = body,
+          headers = { ["x-request-id"] = "req_" .. key, location = "https://elsewhere.example/" .. key,
+            ["content-type"] = status == 200 and "text/" .. key or "application/json" },
+        })
+        local _, message, err = runs.list({ experiment_id = "exp_1" }, { max_retries = 0 })
+        assert.is_false(holds(message, key))
+        assert.is_false(holds(err, key))
+        assert.is_false(holds(tostring(err), key))
+      end
+    end
+    local runs = new(always { failure = { kind = "connection", message = "no route for " .. key } })
+    local _, message, err = runs.list {}
+    assert.is_false(holds(message, key) or holds(err, key))
+  end)
+
+  it("is redacted in what the hooks see, however short it is", function()
+    for _, secret in ipairs { key, "k9" } do
+      for _, auth in ipairs { "api-key", "bearer" } do
+        local seen = {}
+        local function hook(event) seen[#seen + 1] = event end
+        local runs, driver = new({
+          { status = 503, headers = { ["x-echo"] = "<" .. key .. ">" }, body = key },
+          { failure = "refused: " .. key }, page,
+        }, { api_key = secret, auth = auth, on_request = hook, on_response = hook, on_retry = hook })
+        assert(runs.list {})
+        assert.equal(3 + 2 + 2, #seen)
+        for _, event in ipairs(seen) do
+          if secret == key then assert.is_false(holds(event, key)) end
+          if event.method then
+            local headers = lower(event.headers)
+            assert.is_false(holds(headers[auth == "bearer" and "authorization" or "api-key"], secret))
+          end
+        end
+        local sent = lower(driver.sent[1].headers)
+        assert.equal(auth == "bearer" and "Bearer " .. secret or secret,
+          sent[auth == "bearer" and "authorization" or "api-key"])
+      end
+    end
+  end)
+
+  it("is not shown by the client or by its tables", function()
+    local runs, _, client = new({})
+    assert.is_false(holds(tostring(client), key))
+    assert.is_false(holds(client, key))
+    assert.is_false(holds(runs, key))
+  end)
+end)
+
+describe("a hook", function()
+  it("takes one table, once per attempt, in order", function()
+    local seen = {}
+    local function hook(name)
+      return function(...)
+        assert.equal(1, select("#", ...))
+        local event = ...
+        seen[#seen + 1] = { name = name, event = event }
+      end
+    end
+    local runs = new({
+      scripted.status(503, { ["X-Request-Id"] = "req_1" }), { failure = { kind = "timeout", message = "late" } }, page,
+    }, { on_request = hook "request", on_response = hook "response", on_retry = hook "retry" })
+    assert(runs.list { limit = 2 })
+    local order = {}
+    for index, entry in ipairs(seen) do order[index] = entry.name .. entry.event.attempt end
+    assert.same({ "request1", "response1", "retry1", "request2", "retry2", "request3", "response3" }, order)
+
+    local url = "https://api.example.com/v1/workflows/experiments/runs?limit=2"
+    local request, response, retry = seen[1].event, seen[2].event, seen[3].event
+    assert.equal("GET", request.method)
+    assert.equal(url, request.url)
+    assert.equal("application/json", lower(request.headers).accept)
+    assert.equal(503, response.status)
+    assert.equal(url, response.url)
+    assert.equal("req_1", lower(response.headers)["x-request-id"])
+    assert.is_true(retry.delay >= 0.375 and retry.delay <= 0.5)
+    assert.equal("server", retry.error.kind)
+    assert.equal("this is a 503", retry.error.message)
+    assert.equal("timeout", seen[5].event.error.kind)
+  end)
+
+  it("is called before the wait that it speaks of, with the delay that is waited", function()
+    local delays, driver = {}, nil
+    local runs
+    runs, driver = new(always(scripted.status(503)), {
+      max_retries = 4,
+      on_retry = function(event)
+        assert.equal(#delays, #driver.slept)
+        delays[#delays + 1] = event.delay
+      end,
+    })
+    runs.list {}
+    assert.equal(4, #delays)
+    assert.same(driver.slept, delays)
+  end)
+
+  it("that raises does not break the call", function()
+    local called = 0
+    local function hook()
+      called = called + 1
+      error "a hook's own trouble"
+    end
+    local runs = new({ scripted.status(503), page }, { on_request = hook, on_response = hook, on_retry = hook })
+    assert.equal("run_1", assert(runs.list {}).data[1].id)
+    assert.equal(5, called)
+  end)
+
+  it("that changes what it was shown changes nothing that is sent or returned", function()
+    for _, secret in ipairs { key, "k9" } do
+      local function hook(event)
+        for name in pairs(event.headers or {}) do event.headers[name] = nil end
+        event.url, event.status, event.error = "changed", 1, nil
+      end
+      local runs, driver = new({ scripted.status(503), page },
+        { api_key = secret, on_request = hook, on_response = hook, on_retry = hook })
+      local got = assert(runs.list {})
+      assert.equal("req_of_page", got.request_id)
+      for _, request in ipairs(driver.sent) do
+        assert.equal(secret, lower(request.headers)["api-key"])
+        assert.equal("https://api.example.com/v1/workflows/experiments/runs", request.url)
+      end
+    end
+  end)
+end)
+
+describe("an error", function()
+  it("says what was asked, how often, and what came", function()
+    local runs = new(always(scripted.status(422, { ["X-Request-ID"] = "req_9" },
+      '{"detail":[{"loc":["query","limit"],"msg":"too big","type":"less_than_equal"}]}')))
+    local got, message, err = runs.list { experiment_id = "exp 1" }
+    assert.is_nil(got)
+    assert.equal("string", type(message))
+    assert.equal(message, err.message)
+    assert.equal("validation", err.kind)
+    assert.equal("too big", err.message)
+    assert.equal(422, err.status)
+    assert.equal("GET", err.method)
+    assert.equal("https://api.example.com/v1/workflows/experiments/runs?experiment_id=exp%201", err.url)
+    assert.equal(1, err.attempts)
+    assert.equal("req_9", err.request_id)
+    assert.is_truthy(err.body:find("less_than_equal", 1, true))
+    assert.equal("too big", err.errors[1].msg)
+    assert.is_false(err.retryable)
+    assert.is_nil(err.cursor)
+    local text = tostring(err)
+    for _, part in ipairs { "validation", "too big", "422", "req_9", err.url } do
+      assert.is_truthy(text:find(part, 1, true), part)
+    end
+    assert.is_truthy(text:find("\n", 1, true))
+  end)
+
+  it("of an answer that is no page says as much", function()
+    local runs = new { { status = 200, headers = { ["content-type"] = "text/html", ["x-request-id"] = "req_7" },
+      body = "<html>" } }
+    local _, _, err = runs.list { limit = 1 }
+    assert.equal("decode", err.kind)
+    assert.equal("GET", err.method)
+    assert.equal("https://api.example.com/v1/workflows/experiments/runs?limit=1", err.url)
+    assert.equal("req_7", err.request_id)
+    assert.equal("<html>", err.body)
+    assert.is_truthy(err.message:find("text/html", 1, true))
+  end)
+
+  it("keeps 64 KiB of the body, 500 bytes of the message, 4000 of the text", function()
+    local runs = new(always(scripted.status(400, nil, '{"detail":"' .. ("é"):rep(50000) .. '"}')))
+    local _, message, err = runs.list {}
+    assert.is_true(#err.body <= 65536 and #err.body > 65000)
+    assert.is_true(#message <= 500 and #message > 490)
+    assert.is_true(#tostring(err) < 4000)
+  end)
+
+  it("may come from a driver as a string, a table, or as nothing", function()
+    for _, case in ipairs {
+      { "connection refused", "connection", "connection refused" },
+      { { kind = "tls", message = "bad certificate" }, "tls", "bad certificate" },
+      { { message = "only words" }, "connection", "only words" },
+      { { kind = "timeout" }, "timeout" },
+      { nil, "connection" },
+    } do
+      local runs = new(always { failure = case[1] })
+      local got, message, err = runs.list({}, { max_retries = 0 })
+      assert.is_nil(got)
+      assert.equal(case[2], err.kind)
+      assert.equal("string", type(message))
+      assert.is_true(#message > 0)
+      if case[3] then assert.equal(case[3], message) end
+      assert.is_nil(err.status)
+    end
+  end)
+
+  it("comes back as a value from a driver without headers or body", function()
+    local runs = new(always { status = 500 })
+    local _, message, err = runs.list({}, { max_retries = 0 })
+    assert.equal("HTTP 500", message)
+    assert.equal("server", err.kind)
+  end)
+end)
+
+describe("client:stats()", function()
+  it("counts requests, retries and bytes", function()
+    local runs, _, client = new { scripted.status(503, nil, "12345"), page, page }
+    local stats = client:stats()
+    assert.same({ 0, 0, 0 }, { stats.requests, stats.retries, stats.bytes })
+    assert(runs.list {})
+    stats = client:stats()
+    assert.same({ 2, 1, 5 + #page.body }, { stats.requests, stats.retries, stats.bytes })
+    assert(runs.list {})
+    stats = client:stats()
+    assert.same({ 3, 1, 5 + 2 * #page.body }, { stats.requests, stats.retries, stats.bytes })
+    assert.equal("number", type(stats.connections))
+  end)
+
+  it("counts no retry that was not made", function()
+    local runs, _, client = new(always(scripted.status(429, { ["retry-after"] = "500" })))
+    runs.list {}
+    assert.equal(0, client:stats().retries)
+    assert.equal(1, client:stats().requests)
+  end)
+end)
+
+describe("a closed client", function()
+  it("raises at the caller's line, whatever is called", function()
+    local runs, driver, client = new(always(scripted.page({ "run_1" }, { after = "run_1" })))
+    local got = assert(runs.list {})
+    local begun, ahead, fresh = runs.iter({}, { prefetch = 0 }), runs.iter {}, runs.iter {}
+    assert(begun:next())
+    assert(ahead:next())
+    client:close()
+    client:close()
+    local sent = #driver.sent
+    for name, call in pairs {
+      list = function() return runs.list {} end, iter = function() return runs.iter {} end,
+      pages = function() return runs.pages {} end, next = function() return got:next() end,
+      fresh = function() return fresh:next() end, begun = function() return begun:next() end,
+      ahead = function() return ahead:next() end,
+      for_loop = function() for _ in fresh do error "a run" end end,
+    } do
+      local ok, message = pcall(call)
+      assert.is_false(ok, name)
+      assert.is_truthy(tostring(message):find("call_spec.lua:%d+: client is closed$"), name .. ": " .. tostring(message))
+    end
+    assert.equal(sent, #driver.sent)
+    assert.is_truthy(tostring(client):find("closed", 1, true))
+  end)
+
+  it("cancels what it is waiting for: the call returns that", function()
+    local runs, driver, client = new({}, nil, { yields = true })
+    local results
+    local waiting = coroutine.create(function() results = { runs.list {} } end)
+    assert.same({ true, "await" }, { coroutine.resume(waiting) })
+    client:close()
+    assert.same({ 1 }, driver.cancelled)
+    assert(coroutine.resume(waiting))
+    assert.equal("dead", coroutine.status(waiting))
+    assert.is_nil(results[1])
+    assert.equal("cancelled", results[3].kind)
+    assert.equal(1, #driver.sent)
+    assert.equal(0, #driver.slept)
+  end)
+
+  it("ends a call as cancelled whatever its driver then says of the transfer", function()
+    for _, failure in ipairs { "socket closed", { kind = "connection", message = "gone" }, { kind = "timeout" } } do
+      local driver = scripted.new(always { failure = failure }, { yields = true })
+      driver.cancel = function() end
+      local runs, _, client = new(driver)
+      local results
+      local waiting = coroutine.create(function() results = { runs.list {} } end)
+      assert(coroutine.resume(waiting))
+      client:close()
+      assert(coroutine.resume(waiting))
+      assert.equal("cancelled", results[3].kind)
+      assert.equal(1, #driver.sent)
+    end
+  end)
+
+  it("ends a call that waits for its next try", function()
+    local runs, driver, client = new({ scripted.status(503) }, nil, { yields = true })
+    local results
+    local waiting = coroutine.create(function() results = { runs.list {} } end)
+    assert(coroutine.resume(waiting))
+    assert.same({ true, "sleep" }, { coroutine.resume(waiting) })
+    client:close()
+    assert(coroutine.resume(waiting))
+    assert.equal("dead", coroutine.status(waiting))
+    assert.is_nil(results[1])
+    assert.equal("cancelled", results[3].kind)
+    assert.equal(1, #driver.sent)
+  end)
+
+  it("cancels each of many calls once", function()
+    local runs, driver, client = new({}, nil, { yields = true })
+    local results, waiting = {}, {}
+    for index = 1, 5 do
+      waiting[index] = coroutine.create(function() results[index] = { runs.list {} } end)
+      assert(coroutine.resume(waiting[index]))
+    end
+    client:close()
+    table.sort(driver.cancelled)
+    assert.same({ 1, 2, 3, 4, 5 }, driver.cancelled)
+    for index = 1, 5 do
+      assert(coroutine.resume(waiting[index]))
+      assert.equal("cancelled", results[index][3].kind)
+    end
+  end)
+end)

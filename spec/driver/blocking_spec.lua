@@ -1,0 +1,4 @@
+local contract = require "spec.driver.contract"
+local host = require "spec.driver.host"
+
+contract.describe_here("blocking", host.blocking())

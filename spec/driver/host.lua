@@ -1,0 +1,163 @@
+--- The hosts that the contract is held in: how each runs a function beside others, sleeps, and shows errors. What they
+--- know of the library is nothing but the name of its driver.
+---
+--- A host is { driver, run(f), spawn(f), sleep(seconds), now(), reported() }, and says what it can't do: `alone` where a
+--- wait stops everything, `raw` where a plain coroutine may be resumed by anybody.
+local host = {}
+
+--- Runs `f` in a coroutine; an error in its first stretch, or behind a sleep of this host, goes to `failed`.
+local function start(f, failed)
+  local thread = coroutine.create(f)
+  local function go(...)
+    local ok, problem = coroutine.resume(thread, ...)
+    if not ok then failed(debug.traceback(thread, tostring(problem))) end
+  end
+  go()
+end
+
+--- What is written to standard error while `f` runs.
+local function catching_stderr(written, f)
+  local stderr = io.stderr
+  io.stderr = { write = function(_, ...) -- luacheck: ignore 122
+    for index = 1, select("#", ...) do written[#written + 1] = tostring((select(index, ...))) end
+  end }
+  local results = { pcall(f) }
+  io.stderr = stderr -- luacheck: ignore 122
+  if not results[1] then error(results[2], 0) end
+end
+
+--- Takes what was reported, once.
+local function taking(written)
+  return function()
+    local text = table.concat(written)
+    for index = #written, 1, -1 do written[index] = nil end
+    return text
+  end
+end
+
+function host.blocking()
+  local socket = require "socket"
+  local written = {}
+  return {
+    driver = "blocking", alone = true, now = socket.gettime, sleep = socket.sleep, reported = taking(written),
+    run = function(f) catching_stderr(written, f) end,
+    spawn = function(f) f() end,
+  }
+end
+
+--- Plain luv, and Neovim, where callbacks may not do much themselves, and messages stand for standard error.
+function host.luv()
+  local nvim = rawget(_G, "vim")
+  local uv = nvim and nvim.loop or require "luv"
+  local problem
+  local written = {}
+  local self = { driver = not nvim and "luv" or nil, raw = true, reported = taking(written) }
+
+  local function failed(message) problem = problem or message end
+
+  function self.now()
+    return uv.hrtime() / 1e9
+  end
+
+  function self.spawn(f)
+    start(f, failed)
+  end
+
+  function self.sleep(seconds)
+    local thread, alarm, over = coroutine.running(), uv.new_timer(), false
+    local function go()
+      local ok, message = coroutine.resume(thread)
+      if not ok then failed(debug.traceback(thread, tostring(message))) end
+    end
+    alarm:start(math.ceil(seconds * 1000), 0, function()
+      alarm:close()
+      over = true
+      if nvim then nvim.schedule(go) else go() end
+    end)
+    repeat coroutine.yield() until over
+  end
+
+  function self.run(f)
+    local ended = false
+    problem = nil
+    local function go()
+      require("retab.task").spawn(failed, function()
+        f()
+        ended = true
+      end)
+      local function done() return ended or problem ~= nil end
+      if nvim then
+        nvim.wait(60000, done, 1)
+      else
+        while not done() do uv.run "once" end
+        uv.run "nowait" -- luv crashes where a state ends with handles half closed
+      end
+    end
+    if nvim then go() else catching_stderr(written, go) end
+    if problem then error(problem, 0) end
+    assert(ended, "the coroutine never came to its end")
+  end
+
+  if nvim then
+    function self.reported()
+      local text = nvim.api.nvim_exec("messages", true)
+      nvim.cmd "messages clear"
+      return text
+    end
+  end
+  return self
+end
+
+function host.cqueues()
+  local cqueues = require "cqueues"
+  local controller
+  local written = {}
+  local self = { driver = "cqueues", now = cqueues.monotime, sleep = cqueues.sleep, reported = taking(written) }
+
+  function self.spawn(f)
+    controller:wrap(f)
+  end
+
+  function self.run(f)
+    controller = cqueues.new()
+    local ended = false
+    catching_stderr(written, function()
+      controller:wrap(function()
+        f()
+        ended = true
+      end)
+      while not ended do
+        local ok, problem, _, thread = controller:step(60)
+        if not ok then error(thread and debug.traceback(thread, tostring(problem)) or tostring(problem), 0) end
+      end
+    end)
+  end
+
+  return self
+end
+
+--- nginx's Lua module; `error_log` is the path of what it writes there.
+function host.ngx(driver, error_log)
+  local log = assert(io.open(error_log))
+  log:seek "end"
+  local self = { driver = driver, sleep = ngx.sleep }
+
+  function self.now()
+    ngx.update_time()
+    return ngx.now()
+  end
+
+  function self.run(f) f() end
+
+  function self.spawn(f)
+    ngx.thread.spawn(f)
+  end
+
+  function self.reported()
+    return log:read "*a"
+  end
+
+  return self
+end
+
+return host

@@ -1,0 +1,92 @@
+--- A real nginx with one worker, whose program is worker.lua; the specs talk to it over HTTP.
+local simulator = require "spec.simulator"
+local socket = require "socket"
+
+local nginx = {}
+
+local here = debug.getinfo(1, "S").source:match("^@(.*)nginx%.lua$")
+
+--- Seconds after which an answer counts as lost.
+local patience = 60
+
+local Server = {}
+Server.__index = Server
+
+--- @param template string|nil of the configuration, beside this file unless it has a slash
+function nginx.start(template)
+  template = template or "nginx.conf"
+  local process = simulator.start(template:find("/", 1, true) and template or here .. template)
+  local log = assert(io.open(process.directory .. "/error.log"))
+  log:seek "end"
+  return setmetatable({ process = process, url = process.url, pid = process.pid, log = log }, Server)
+end
+
+function Server:stop()
+  self.process:stop()
+end
+
+--- What came into the error log since this was asked last.
+function Server:logged()
+  return self.log:read "*a"
+end
+
+local function encode(args)
+  local parts = {}
+  for name, value in pairs(args or {}) do
+    parts[#parts + 1] = name .. "=" .. tostring(value):gsub("[^%w%-._~]", function(char)
+      return ("%%%02X"):format(char:byte())
+    end)
+  end
+  return table.concat(parts, "&")
+end
+
+--- Sends a request and does not wait; `keep` keeps the connection.
+function Server:open(path, args, keep)
+  local connection = assert(socket.connect("127.0.0.1", tonumber(self.url:match("%d+$"))))
+  connection:setoption("tcp-nodelay", true)
+  connection:settimeout(patience)
+  self.request(connection, path, args, keep)
+  return connection
+end
+
+function Server.request(connection, path, args, keep)
+  assert(connection:send(("GET %s?%s HTTP/1.%d\r\nHost: localhost\r\n\r\n"):format(path, encode(args), keep and 1 or 0)))
+end
+
+--- The answer to a request of `open`.
+--- @return string body
+--- @return number status
+function Server.answer(connection)
+  local text = assert(connection:receive "*a")
+  connection:close()
+  local status, body = text:match("^HTTP/1%.%d (%d+).-\r\n\r\n(.*)$")
+  return body, tonumber(status)
+end
+
+--- @return string body
+--- @return number status
+function Server:get(path, args)
+  return self.answer(self:open(path, args))
+end
+
+--- The longest that /ping takes while `busy()`, in seconds, and how often it was asked.
+function Server:heartbeat(busy)
+  local connection = self:open("/ping", nil, true)
+  local longest, count = 0, 0
+  local function beat()
+    local began = socket.gettime()
+    repeat until assert(connection:receive "*l") == ""
+    assert(connection:receive(4) == "pong")
+    longest, count = math.max(longest, socket.gettime() - began), count + 1
+  end
+  beat()
+  longest = 0
+  while busy() do
+    self.request(connection, "/ping", nil, true)
+    beat()
+  end
+  connection:close()
+  return longest, count
+end
+
+return nginx

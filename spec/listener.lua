@@ -1,0 +1,192 @@
+--- A listening socket in the test's own process, for answers that no proper server gives. What it says is written down
+--- as a function; it goes on while the driver waits, for the driver is one that it has wrapped.
+---
+---     local server = listener.open(function(peer)
+---       peer:head()
+---       peer:send "HTTP/1.1 200 OK\r\n\r\n"
+---     end)
+---     local client = retab.new { base_url = server.url, driver = server:drive(blocking.new { ... }), ... }
+local socket = require "socket"
+
+local listener = {}
+
+--- A spec that waits for longer than this, in seconds, waits in vain.
+local patience = 30
+
+local Peer = {}
+Peer.__index = Peer
+
+--- The next request's head, up to its empty line; nil where the other side has gone.
+function Peer:head()
+  local lines = {}
+  while true do
+    local line, problem, part = self.socket:receive("*l", self.part)
+    self.part = part
+    if line == "" then
+      local head = table.concat(lines, "\n")
+      table.insert(self.listener.heads, head)
+      return head
+    elseif line then
+      lines[#lines + 1] = line
+    elseif problem ~= "timeout" then
+      return nil
+    else
+      coroutine.yield()
+    end
+  end
+end
+
+--- Sends all of a text; false where the other side has gone.
+function Peer:send(text)
+  local at = 1
+  while at <= #text do
+    local last, problem, reached = self.socket:send(text, at)
+    at = (last or reached or at - 1) + 1
+    if problem and problem ~= "timeout" then return false end
+    if problem then coroutine.yield() end
+  end
+  return true
+end
+
+--- A whole answer of JSON.
+function Peer:page(body)
+  body = body or '{"data":[{"id":"run_1"}],"list_metadata":{"before":null,"after":null}}'
+  return self:send(("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"):format(#body, body))
+end
+
+function Peer:close()
+  self.socket:close()
+end
+
+--- Waits until the other side has gone.
+function Peer:wait_for_close()
+  repeat
+    local _, problem = self.socket:receive(1)
+    if problem ~= "closed" then coroutine.yield() end
+  until problem == "closed"
+  self.listener.closed = self.listener.closed + 1
+end
+
+--- Passes bytes on, to and from a port of this machine, until a side has gone.
+function Peer:relay(port)
+  local other = assert(socket.connect("127.0.0.1", port))
+  other:settimeout(0)
+  while true do
+    for from, to in pairs { [self.socket] = other, [other] = self.socket } do
+      local bytes, problem, part = from:receive(65536)
+      bytes = bytes or part
+      local at = 1
+      while at <= #bytes do
+        local last, failed, reached = to:send(bytes, at)
+        if failed and failed ~= "timeout" then return end
+        at = (last or reached) + 1
+        if failed then coroutine.yield() end
+      end
+      if problem == "closed" then
+        other:close()
+        return
+      end
+    end
+    coroutine.yield()
+  end
+end
+
+local Listener = {}
+Listener.__index = Listener
+
+--- @param handler function|nil called in a coroutine per connection, with the peer and the connection's number; with
+---   none nobody ever accepts
+--- @return table listener url, port, heads (of the requests, in order), accepted and closed (numbers of connections)
+function listener.open(handler)
+  local server = assert(socket.bind("127.0.0.1", 0))
+  server:settimeout(0)
+  local _, port = server:getsockname()
+  return setmetatable({
+    server = server, port = tonumber(port), url = "http://127.0.0.1:" .. port, handler = handler, heads = {}, tasks = {},
+    accepted = 0, closed = 0,
+  }, Listener)
+end
+
+--- Goes on with everything that can go on.
+function Listener:poll()
+  local connection = self.handler and self.server:accept()
+  if connection then
+    connection:settimeout(0)
+    self.accepted = self.accepted + 1
+    local peer = setmetatable({ socket = connection, listener = self }, Peer)
+    local number = self.accepted
+    self.tasks[number] = { peer = peer, thread = coroutine.create(function() self.handler(peer, number) end) }
+  end
+  for _, task in pairs(self.tasks) do
+    if coroutine.status(task.thread) ~= "dead" then assert(coroutine.resume(task.thread)) end
+  end
+end
+
+--- Polls until `done()`.
+function Listener:poll_until(done)
+  local ends = socket.gettime() + patience
+  while not done() do
+    self:poll()
+    assert(socket.gettime() < ends, "what the listener waits for does not happen")
+    socket.select(nil, nil, 0.0005)
+  end
+end
+
+--- The driver, during whose waits the listener goes on.
+function Listener:drive(driver)
+  local await, sleep = driver.await, driver.sleep
+  function driver.await(ticket)
+    self:poll_until(function() return driver.ready(ticket) end)
+    return await(ticket)
+  end
+  function driver.sleep(seconds)
+    self:poll()
+    return sleep(seconds)
+  end
+  return driver
+end
+
+function Listener:close()
+  self.server:close()
+  for _, task in pairs(self.tasks) do task.peer:close() end
+end
+
+--- A port of this machine where connections are begun and never made: the queue of those to accept is full.
+--- @return string url
+--- @return table sockets to be held for as long as it shall be so
+function listener.full()
+  local server = assert(socket.tcp())
+  assert(server:bind("127.0.0.1", 0))
+  assert(server:listen(1))
+  local _, port = server:getsockname()
+  local held, refused = { server }, 0
+  while refused < 2 do
+    local caller = assert(socket.tcp())
+    caller:settimeout(0)
+    caller:connect("127.0.0.1", port)
+    local _, writable = socket.select(nil, { caller }, 0.05)
+    if not writable[1] then refused = refused + 1 end
+    held[#held + 1] = caller
+    assert(#held < 100, "the queue does not fill")
+  end
+  return "http://127.0.0.1:" .. port, held
+end
+
+--- A port of this machine where nobody listens.
+function listener.refusing()
+  local server = assert(socket.bind("127.0.0.1", 0))
+  local _, port = server:getsockname()
+  server:close()
+  return "http://127.0.0.1:" .. port
+end
+
+--- Polls anything until it is so.
+function listener.wait_until(done)
+  local ends = socket.gettime() + patience
+  while not done() do
+    assert(socket.gettime() < ends, "what is waited for does not happen")
+    socket.select(nil, nil, 0.001)
+  end
+end
+
+return listener
