@@ -10,12 +10,11 @@ local function quote(text)
   return "'" .. text:gsub("'", "'\\''") .. "'"
 end
 
---- Runs a script; gives what it prints on standard output, and its exit status.
+--- Starts a script, which runs beside this process.
 --- @param script string Lua source
 --- @param environment table|nil names and values; false takes a name out
---- @return string output
---- @return number status
-function interpreter.run(script, environment)
+--- @return table process for interpreter.finish
+function interpreter.start(script, environment)
   local path = os.tmpname()
   local file = assert(io.open(path, "w"))
   file:write(script)
@@ -28,12 +27,23 @@ function interpreter.run(script, environment)
     if value then words[#words + 1] = quote(name .. "=" .. value) end
   end
   words[#words + 1] = ("%s %s %s; echo exit $?"):format(quote(root .. "scripts/lua"), interpreter.version, quote(path))
-  local process = assert(io.popen(table.concat(words, " ")))
-  local output = process:read "*a"
-  process:close()
-  os.remove(path)
+  return { output = assert(io.popen(table.concat(words, " "))), path = path }
+end
+
+--- Waits for the end of a script; gives what it printed on standard output, and its exit status.
+--- @return string output
+--- @return number status
+function interpreter.finish(process)
+  local output = process.output:read "*a"
+  process.output:close()
+  os.remove(process.path)
   local printed, status = output:match("^(.*)exit (%d+)\n$")
   return printed, tonumber(status)
+end
+
+--- Runs a script to its end.
+function interpreter.run(script, environment)
+  return interpreter.finish(interpreter.start(script, environment))
 end
 
 --- A new, empty directory; the second value removes it with all that is in it.

@@ -12,7 +12,8 @@ static int copy(struct retab_cursor_text *to, const char *bytes, size_t length)
         return -1;
     }
     memcpy(copied, bytes, length);
-    *to = (struct retab_cursor_text){copied, length};
+    to->bytes = copied;
+    to->length = length;
     return 0;
 }
 

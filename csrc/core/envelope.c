@@ -106,8 +106,7 @@ static int read_envelope(lua_State *L, struct retab_json *reader, struct retab_j
 /* Refuses a member unless it is of this kind. */
 static int judge(lua_State *L, const char *name, char kind, char wanted)
 {
-    return kind == wanted ? 0
-                          : refuse(L, name, retab_json_kind(wanted), kind == 0 ? "missing" : retab_json_kind(kind));
+    return kind == wanted ? 0 : refuse(L, name, retab_json_kind(wanted), kind == 0 ? "missing" : retab_json_kind(kind));
 }
 
 static int judge_cursor(lua_State *L, const char *name, char kind)

@@ -51,8 +51,8 @@ static int add_node(lua_State *L, struct retab_fields *fields, const char *key, 
 static int find_child(const struct retab_fields *fields, int node, const char *key, size_t length)
 {
     int child = fields->nodes[node].child;
-    while (child != 0 && (fields->nodes[child].length != length ||
-                          memcmp(fields->nodes[child].key, key, length) != 0)) {
+    while (child != 0 &&
+           (fields->nodes[child].length != length || memcmp(fields->nodes[child].key, key, length) != 0)) {
         child = fields->nodes[child].sibling;
     }
     return child;

@@ -42,8 +42,8 @@ struct retab_json_place {
     size_t last_length;
     int anchor;
     int trust;
-    int escaped;         /* the key was met with escapes: it may not stand in a text as it is */
-    int selection;       /* of this key within `within`, by the fields of `generation` */
+    int escaped;   /* the key was met with escapes: it may not stand in a text as it is */
+    int selection; /* of this key within `within`, by the fields of `generation` */
     int within;
     unsigned generation;
     unsigned depth;
@@ -51,10 +51,10 @@ struct retab_json_place {
     const char *start;         /* of this key in the object `met_in` */
     uint64_t met_in;           /* the number of the object in which this key was met behind its elder sibling; or 0 */
     uint64_t object, previous; /* as an object: the numbers of the last two here */
-    int map;                           /* as an object, it has had too many keys to know them */
-    size_t elements;                   /* of the last array here */
-    unsigned members;                  /* of the last object here */
-    unsigned keys;                     /* of `children`: the keys in the order in which they were met */
+    int map;                   /* as an object, it has had too many keys to know them */
+    size_t elements;           /* of the last array here */
+    unsigned members;          /* of the last object here */
+    unsigned keys;             /* of `children`: the keys in the order in which they were met */
     size_t key_room;
     struct retab_json_place *children;
     struct retab_json_place *element; /* of arrays, and of maps */
@@ -74,7 +74,7 @@ struct retab_json {
     struct frame *frames;
     size_t depth, frame_room, max_depth;
     uint64_t objects, text_objects; /* how many were opened so far, and before this text */
-    int anchors, null; /* stack indices; the anchors are a table, the reader's user value */
+    int anchors, null;              /* stack indices; the anchors are a table, the reader's user value */
     struct retab_json_place root;
     unsigned places;
     int anchored;
@@ -495,7 +495,8 @@ struct next {
 
 /* Notes where a key was met, for the next object at its place. Only keys that follow each other as their places
  * do are of use there. */
-static inline void note_start(struct retab_json_object *object, const struct key *key, const char *start, unsigned expected)
+static inline void note_start(struct retab_json_object *object, const struct key *key, const char *start,
+                              unsigned expected)
 {
     struct retab_json_place *const place = key->place;
     if (place == NULL || place->key == NULL) {

@@ -111,8 +111,8 @@ static int skip_script(struct retab_text *text, const char **from)
 }
 
 /* What a character behind a backslash stands for, 0 for none. */
-static const char escapes[256] = {['"'] = '"',  ['\\'] = '\\', ['/'] = '/',  ['b'] = '\b',
-                                  ['f'] = '\f', ['n'] = '\n',  ['r'] = '\r', ['t'] = '\t'};
+static const char escapes[256] = {
+    ['"'] = '"', ['\\'] = '\\', ['/'] = '/', ['b'] = '\b', ['f'] = '\f', ['n'] = '\n', ['r'] = '\r', ['t'] = '\t'};
 
 /* One more than the value of a hexadecimal digit, 0 for none. */
 static const unsigned char digits[256] = {

@@ -1,9 +1,9 @@
 /* luaopen_retab_curl: what the HTTP half offers to Lua, and nothing else. */
-#include "http.h"
+#include "pool.h"
 
 RETAB_EXPORT int luaopen_retab_curl(lua_State *L)
 {
     lua_newtable(L);
-    retab_http_register(L);
+    retab_pool_register(L);
     return 1;
 }

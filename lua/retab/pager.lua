@@ -11,30 +11,39 @@ local pager = {}
 local page_size = 100
 local pages_ahead = 1
 
---- Whether the caller's fields select the path, or something below it.
+--- Whether one of the fields is the path, or stands above it.
 local function selects(fields, path)
   for _, field in ipairs(fields) do
-    if field == path or field:sub(1, #path + 1) == path .. "." or path:sub(1, #field + 1) == field .. "." then
-      return true
-    end
+    if field == path or path:sub(1, #field + 1) == field .. "." then return true end
   end
   return false
 end
 
---- The options of the walk's requests: with the fields that the walk itself needs. Those that the caller did not
---- select are taken out of a run again before it is handed out, with what stripped names.
+--- Whether one of the fields stands below the key.
+local function selects_below(fields, key)
+  for _, field in ipairs(fields) do
+    if field:sub(1, #key + 1) == key .. "." then return true end
+  end
+  return false
+end
+
+--- The options of the walk's requests, with the fields that the walk itself needs.
+--- @param options table
+--- @param needed string[] paths
+--- @return table options
+--- @return string[]|nil stripped what is taken out of a run again before it is handed out
 local function with_fields(options, needed)
-  if not options.fields then return options, {} end
+  if not options.fields then return options end
   local extended, stripped = params.copy(options), {}
   extended.fields = params.copy(options.fields)
   for _, path in ipairs(needed) do
     if not selects(options.fields, path) then
+      local key = path:match("^[^.]+")
       extended.fields[#extended.fields + 1] = path
-      stripped[#stripped + 1] = path:match("^(.+)%.") and selects(options.fields, path:match("^(.+)%.")) and path
-        or path:match("^[^.]+")
+      stripped[#stripped + 1] = selects_below(options.fields, key) and path or key
     end
   end
-  return extended, stripped
+  return extended, stripped[1] and stripped
 end
 
 local function new_walk(endpoint, checked, given, kind)
@@ -91,19 +100,16 @@ local function strip(run, path)
   end
 end
 
---- A run as it is handed out; the cursor moves to it.
+--- Hands out a run: the cursor moves to it.
 local function hand_out(walk, run)
   if type(run) == "table" then
-    if type(run.id) == "string" then walk.cursor = run.id end
-    for _, path in ipairs(walk.stripped) do strip(run, path) end
+    local id = run.id
+    if type(id) == "string" then walk.cursor = id end
+    if walk.stripped then
+      for _, path in ipairs(walk.stripped) do strip(run, path) end
+    end
   end
   return run
-end
-
-local function step(walk)
-  local item, _, err = walk:next()
-  if err then error(err, 0) end
-  return item
 end
 
 --- Cancels what was sent ahead; the walk is over.
@@ -112,41 +118,51 @@ local function close(walk)
   walk.source:close()
 end
 
-local function new_kind(name)
-  local methods = { close = close }
-  return { __index = methods, __call = step, __close = close, __name = name }, methods
+--- Makes the metatable of a kind of walk, whose `next` gives an item, nil at the end, or nil, message, err.
+--- Called by a `for` loop, it raises the error instead.
+local function new_kind(name, next_item)
+  local function step(walk)
+    local item, _, err = next_item(walk)
+    if err then error(err, 0) end
+    return item
+  end
+  return { __index = { next = next_item, close = close }, __call = step, __close = close, __name = name }
 end
-
-local Pages, page_walk = new_kind "retab.pages"
 
 --- @return retab.Page|nil page nil at the end, or with an error
 --- @return string|nil message
 --- @return retab.Error|nil err
-function page_walk:next()
-  local entry, message, err = next_entry(self)
+local function next_page(walk)
+  local entry, message, err = next_entry(walk)
   if not entry then return nil, message, err end
   local page = entry.page
   for index = #page.data, entry.count + 1, -1 do page.data[index] = nil end
-  for index = 1, entry.count do hand_out(self, page.data[index]) end
-  if entry.more then page.list_metadata.after = self.cursor end
+  for index = 1, entry.count do hand_out(walk, page.data[index]) end
+  if entry.more then page.list_metadata.after = walk.cursor end
   return page
 end
-
-local Runs, run_walk = new_kind "retab.iter"
 
 --- @return table|nil run nil at the end, or with an error
 --- @return string|nil message
 --- @return retab.Error|nil err
-function run_walk:next()
-  while not self.entry or self.index >= self.entry.count do
-    local entry, message, err = next_entry(self)
+local function next_run(walk)
+  while true do
+    local entry = walk.entry
+    while entry and walk.index < entry.count do
+      local index = walk.index + 1
+      walk.index = index
+      local run = entry.page.data[index]
+      if run ~= nil then return hand_out(walk, run) end -- JSON null is no run
+    end
+    local message, err
+    entry, message, err = next_entry(walk)
     if not entry then return nil, message, err end
-    self.entry, self.index = entry, 0
+    walk.entry, walk.index = entry, 0
   end
-  local index = self.index + 1
-  self.index = index
-  return hand_out(self, self.entry.page.data[index])
 end
+
+local Pages = new_kind("retab.pages", next_page)
+local Runs = new_kind("retab.iter", next_run)
 
 --- Every item of every page.
 function pager.iter(endpoint, checked, options)

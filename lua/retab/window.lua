@@ -34,7 +34,7 @@ end
 
 --- Sends the next request, where there is one and none is under way.
 function Window:send()
-  if self.pending or self.receiving or self.state ~= "next" then return end
+  if self.pending or self.state ~= "next" then return end
   local after = self.position:after()
   if after then self.params.after, self.params.before = after, nil end
   self.pending = self.plan.endpoint:send(self.params, self.plan.options)

@@ -12,10 +12,11 @@ local describe, it, before_each = busted.describe, busted.it, busted.before_each
 
 local lists = 50
 
+in_nginx.start = nginx.start
+
 --- A worker's specs under a driver.
-function in_nginx.describe(driver)
+function in_nginx.describe(driver, server)
   local upstream = simulator.shared()
-  local server = nginx.start()
 
   local function wait_until(done, what)
     local ends = socket.gettime() + 20
@@ -176,8 +177,6 @@ function in_nginx.describe(driver)
       assert.is_nil(text:find("[error]", 1, true), text)
     end)
   end)
-
-  return server, upstream
 end
 
 return in_nginx

@@ -25,9 +25,9 @@ function Server:stop()
   self.process:stop()
 end
 
---- What came into the error log since this was asked last.
+--- What came into the error log since this was asked last, but for a remark that every start makes.
 function Server:logged()
-  return self.log:read "*a"
+  return (self.log:read "*a":gsub("[^\n]*lua_code_cache is off[^\n]*\n", ""))
 end
 
 local function encode(args)

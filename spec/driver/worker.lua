@@ -9,6 +9,13 @@ ffi.cdef [[
 local worker = {}
 local asked = {}
 
+--- lua-resty-http wants a function of lua-resty-string, which is OpenResty's and not Debian's.
+if not pcall(require, "resty.string") then
+  package.loaded["resty.string"] = {
+    to_hex = function(text) return (text:gsub(".", function(char) return ("%02x"):format(char:byte()) end)) end,
+  }
+end
+
 local directory, owner
 local messages = ngx.shared.messages
 local owner_check_seconds = 1
@@ -53,6 +60,11 @@ end
 
 function asked.tell(args)
   worker.tell(args.phase)
+end
+
+--- Whether a module is there.
+function asked.has(args)
+  ngx.print(tostring((pcall(require, args.name))))
 end
 
 function asked.driver(args)

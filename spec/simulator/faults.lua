@@ -92,7 +92,7 @@ function faults.huge(_, options)
   reply.stream({ length = #head + padding + #tail }, function()
     if sent < 0 then sent = 0 return head end
     if sent < padding then
-      local text = piece:sub(1, padding - sent)
+      local text = piece:sub(1, math.min(#piece, padding - sent))
       sent = sent + #text
       return text
     end

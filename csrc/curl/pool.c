@@ -1,0 +1,355 @@
+#include "pool.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "http.h"
+
+#define POOL "retab.curl.pool"
+#define TRANSFER "retab.curl.transfer"
+
+/* Microseconds, of seconds that may be anything. */
+static int64_t microseconds(lua_Number seconds)
+{
+    const lua_Number longest = 1e9;
+    return seconds > 0 ? (int64_t)((seconds < longest ? seconds : longest) * 1e6) : 0;
+}
+
+static int no_memory(lua_State *L)
+{
+    return luaL_error(L, "not enough memory");
+}
+
+/* ---- the pool -------------------------------------------------------------------------------------- */
+
+static struct retab_http_pool *check_pool(lua_State *L)
+{
+    struct retab_http_pool *pool = luaL_checkudata(L, 1, POOL);
+    if (pool->multi == NULL) {
+        luaL_error(L, "the pool is closed");
+    }
+    return pool;
+}
+
+/* pool:close(), and its collector: every transfer ends, as cancelled. */
+static int pool_close(lua_State *L)
+{
+    retab_http_close(luaL_checkudata(L, 1, POOL));
+    return 0;
+}
+
+/* A copy of the string option `name` of the table at 1, or of the environment variable that stands in for it;
+ * NULL where there is none. */
+static char *copy_option(lua_State *L, const char *name, const char *variable)
+{
+    lua_getfield(L, 1, name);
+    const char *value = lua_tostring(L, -1);
+    if (value == NULL && variable != NULL) {
+        value = getenv(variable);
+        value = value != NULL && *value != '\0' ? value : NULL;
+    }
+    char *copy = NULL;
+    if (value != NULL) {
+        const size_t size = strlen(value) + 1;
+        copy = malloc(size);
+        if (copy == NULL) {
+            no_memory(L);
+        }
+        memcpy(copy, value, size);
+    }
+    lua_pop(L, 1);
+    return copy;
+}
+
+/* curl.pool(options) -> pool
+ * options: max_connections, ca_file, ca_path, proxy; `events = true` for a host that watches sockets and the
+ * timer itself (`change`, `timeout`, `ready`), else it is `step` or `wait` that moves things. */
+static int new_pool(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    struct retab_http_pool *pool = lua_newuserdatauv(L, sizeof *pool, 0);
+    memset(pool, 0, sizeof *pool);
+    luaL_getmetatable(L, POOL);
+    lua_setmetatable(L, -2);
+
+    lua_getfield(L, 1, "max_connections");
+    pool->max_connections = (int)luaL_checkinteger(L, -1);
+    lua_getfield(L, 1, "events");
+    pool->events = lua_toboolean(L, -1);
+    lua_pop(L, 2);
+    pool->ca_file = copy_option(L, "ca_file", "SSL_CERT_FILE");
+    pool->ca_path = copy_option(L, "ca_path", "SSL_CERT_DIR");
+    pool->proxy = copy_option(L, "proxy", NULL);
+    return retab_http_open(pool) != 0 ? no_memory(L) : 1;
+}
+
+static lua_Number number_field(lua_State *L, const char *name)
+{
+    lua_getfield(L, 2, name);
+    const lua_Number number = luaL_checknumber(L, -1);
+    lua_pop(L, 1);
+    return number;
+}
+
+/* Adds the headers of the table on top. An empty value has libcurl's own spelling. */
+static void add_headers(lua_State *L, struct retab_http_transfer *transfer)
+{
+    luaL_argcheck(L, lua_istable(L, -1), 2, "it has no headers");
+    for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 2)) {
+        const char *value = luaL_checkstring(L, -1);
+        lua_pushfstring(L, *value == '\0' ? "%s;" : "%s: %s", luaL_checkstring(L, -2), value);
+        if (retab_http_header(transfer, lua_tostring(L, -1)) != 0) {
+            no_memory(L);
+        }
+    }
+}
+
+/* pool:send(request) -> transfer
+ * request: url, headers (a table of strings), timeout, connect_timeout and expires (seconds: of the transfer
+ * once it has a connection, and with the wait for one), max_body_bytes. */
+static int pool_send(lua_State *L)
+{
+    struct retab_http_pool *pool = check_pool(L);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    lua_settop(L, 2);
+    struct retab_http_transfer *transfer = lua_newuserdatauv(L, sizeof *transfer, 1);
+    memset(transfer, 0, sizeof *transfer);
+    luaL_getmetatable(L, TRANSFER);
+    lua_setmetatable(L, -2);
+    lua_newtable(L); /* keeps the pool as long as the transfer */
+    lua_pushvalue(L, 1);
+    lua_rawseti(L, -2, 1);
+    lua_setiuservalue(L, 3, 1);
+    if (retab_http_begin(pool, transfer) != 0) {
+        return no_memory(L);
+    }
+    lua_getfield(L, 2, "headers");
+    add_headers(L, transfer);
+    lua_getfield(L, 2, "url");
+    const char *problem = retab_http_send(transfer, luaL_checkstring(L, -1), microseconds(number_field(L, "timeout")),
+                                          microseconds(number_field(L, "connect_timeout")),
+                                          retab_http_now() + microseconds(number_field(L, "expires")),
+                                          (size_t)number_field(L, "max_body_bytes"));
+    if (problem != NULL) {
+        return luaL_error(L, "%s", problem);
+    }
+    lua_settop(L, 3);
+    return 1;
+}
+
+/* pool:step(): does what can be done without waiting */
+static int pool_step(lua_State *L)
+{
+    retab_http_step(check_pool(L));
+    return 0;
+}
+
+/* pool:wait(seconds): waits for the network, this long at most, and does what can be done then */
+static int pool_wait(lua_State *L)
+{
+    struct retab_http_pool *pool = check_pool(L);
+    retab_http_wait(pool, microseconds(luaL_checknumber(L, 2)));
+    return 0;
+}
+
+/* pool:ready(descriptor, readable, writable): does what this event of a descriptor makes possible */
+static int pool_ready(lua_State *L)
+{
+    struct retab_http_pool *pool = check_pool(L);
+    retab_http_ready(pool, (int)luaL_checkinteger(L, 2), lua_toboolean(L, 3), lua_toboolean(L, 4));
+    return 0;
+}
+
+/* pool:timeout() -> the seconds after which a step is due, or nil */
+static int pool_timeout(lua_State *L)
+{
+    const int64_t due = retab_http_until_due(check_pool(L));
+    if (due == RETAB_HTTP_NEVER) {
+        lua_pushnil(L);
+    } else {
+        lua_pushnumber(L, (lua_Number)due / 1e6);
+    }
+    return 1;
+}
+
+/* pool:change() -> descriptor, events | nil: the next thing to be watched, in order.
+ * events: "r", "w", "rw", or "" to let go of it before the next call, which may close it. */
+static int pool_change(lua_State *L)
+{
+    int socket;
+    const char *events;
+    if (!retab_http_next_change(check_pool(L), &socket, &events)) {
+        lua_pushnil(L);
+        return 1;
+    }
+    lua_pushinteger(L, socket);
+    lua_pushstring(L, events);
+    return 2;
+}
+
+/* pool:finished() -> the id of a transfer that is done and was not reported yet, or nil */
+static int pool_finished(lua_State *L)
+{
+    const int64_t id = retab_http_next_finished(check_pool(L));
+    if (id == 0) {
+        lua_pushnil(L);
+    } else {
+        lua_pushinteger(L, (lua_Integer)id);
+    }
+    return 1;
+}
+
+/* pool:connections() -> how many were opened so far */
+static int pool_connections(lua_State *L)
+{
+    const struct retab_http_pool *pool = luaL_checkudata(L, 1, POOL);
+    lua_pushinteger(L, (lua_Integer)pool->connections);
+    return 1;
+}
+
+/* ---- a transfer ------------------------------------------------------------------------------------ */
+
+/* transfer:cancel(), and its collector */
+static int transfer_cancel(lua_State *L)
+{
+    retab_http_drop(luaL_checkudata(L, 1, TRANSFER));
+    return 0;
+}
+
+/* transfer:id() -> the number that pool:finished gives */
+static int transfer_id(lua_State *L)
+{
+    const struct retab_http_transfer *transfer = luaL_checkudata(L, 1, TRANSFER);
+    lua_pushinteger(L, (lua_Integer)transfer->id);
+    return 1;
+}
+
+/* transfer:done() -> whether its result is there */
+static int transfer_done(lua_State *L)
+{
+    lua_pushboolean(L, retab_http_is_done(luaL_checkudata(L, 1, TRANSFER)));
+    return 1;
+}
+
+/* Sets a header in the table on top: its name in lower case, its value behind those of the same name. */
+static void add_answer_header(lua_State *L, const char *name, const char *colon, const char *value, const char *end)
+{
+    luaL_Buffer lower;
+    luaL_buffinit(L, &lower);
+    for (; name < colon; name++) {
+        luaL_addchar(&lower, *name >= 'A' && *name <= 'Z' ? (char)(*name - 'A' + 'a') : *name);
+    }
+    luaL_pushresult(&lower);
+    lua_pushvalue(L, -1);
+    lua_rawget(L, -3);
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+        lua_pushlstring(L, value, (size_t)(end - value));
+    } else {
+        lua_pushliteral(L, ", ");
+        lua_pushlstring(L, value, (size_t)(end - value));
+        lua_concat(L, 3);
+    }
+    lua_rawset(L, -3);
+}
+
+/* Pushes the header lines of an answer as a table. */
+static void push_headers(lua_State *L, const struct retab_http_buffer *head)
+{
+    const char *line = head->bytes, *const end = line + head->length;
+    lua_newtable(L);
+    while (line < end) {
+        const char *line_end = memchr(line, '\n', (size_t)(end - line));
+        const char *next = line_end != NULL ? line_end + 1 : end;
+        const char *colon = memchr(line, ':', (size_t)(next - line));
+        if (colon != NULL) {
+            const char *from = colon + 1, *to = next;
+            while (from < to && strchr(" \t", *from) != NULL) {
+                from++;
+            }
+            while (to > from && strchr(" \t\r\n", to[-1]) != NULL) {
+                to--;
+            }
+            add_answer_header(L, line, colon, from, to);
+        }
+        line = next;
+    }
+}
+
+/* transfer:result() -> { status, headers, body } | nil, { kind, message }
+ * Once, of a transfer that is done; from then on it counts as cancelled. */
+static int transfer_result(lua_State *L)
+{
+    struct retab_http_transfer *transfer = luaL_checkudata(L, 1, TRANSFER);
+    luaL_argcheck(L, retab_http_is_done(transfer), 1, "the transfer is not done");
+    const char *kind = retab_http_error_kind(transfer);
+    if (kind != NULL) {
+        lua_pushnil(L);
+        lua_createtable(L, 0, 2);
+        lua_pushstring(L, kind);
+        lua_setfield(L, -2, "kind");
+        lua_pushstring(L, retab_http_error_message(transfer));
+        lua_setfield(L, -2, "message");
+        retab_http_drop(transfer);
+        return 2;
+    }
+    const struct retab_http_buffer *body = &transfer->kit->body;
+    lua_createtable(L, 0, 3);
+    lua_pushinteger(L, retab_http_status(transfer));
+    lua_setfield(L, -2, "status");
+    push_headers(L, &transfer->kit->head);
+    lua_setfield(L, -2, "headers");
+    lua_pushlstring(L, body->length > 0 ? body->bytes : "", body->length);
+    lua_setfield(L, -2, "body");
+    retab_http_drop(transfer);
+    return 1;
+}
+
+/* ---- registration ---------------------------------------------------------------------------------- */
+
+/* curl.clock() -> seconds on a clock that never goes back */
+static int clock_seconds(lua_State *L)
+{
+    lua_pushnumber(L, (lua_Number)retab_http_now() / 1e6);
+    return 1;
+}
+
+static void new_type(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFunction closer)
+{
+    if (luaL_newmetatable(L, name)) {
+        lua_newtable(L);
+        luaL_setfuncs(L, methods, 0);
+        lua_setfield(L, -2, "__index");
+        lua_pushcfunction(L, closer);
+        lua_setfield(L, -2, "__gc");
+        lua_pushcfunction(L, closer);
+        lua_setfield(L, -2, "__close");
+    }
+    lua_pop(L, 1);
+}
+
+void retab_pool_register(lua_State *L)
+{
+    static const luaL_Reg pool_methods[] = {
+        {"send", pool_send},   {"step", pool_step},         {"wait", pool_wait},
+        {"ready", pool_ready}, {"timeout", pool_timeout},   {"change", pool_change},
+        {"close", pool_close}, {"finished", pool_finished}, {"connections", pool_connections},
+        {NULL, NULL}};
+    static const luaL_Reg transfer_methods[] = {{"cancel", transfer_cancel},
+                                                {"done", transfer_done},
+                                                {"id", transfer_id},
+                                                {"result", transfer_result},
+                                                {NULL, NULL}};
+    if (retab_http_setup() != 0) {
+        luaL_error(L, "libcurl can't be made ready");
+    }
+    new_type(L, POOL, pool_methods, pool_close);
+    new_type(L, TRANSFER, transfer_methods, transfer_cancel);
+    lua_pushcfunction(L, new_pool);
+    lua_setfield(L, -2, "pool");
+    lua_pushcfunction(L, clock_seconds);
+    lua_setfield(L, -2, "clock");
+    lua_pushstring(L, retab_http_version());
+    lua_setfield(L, -2, "version");
+}
