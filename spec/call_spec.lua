@@ -634,7 +634,8 @@ describe("a closed client", function()
     } do
       local ok, message = pcall(call)
       assert.is_false(ok, name)
-      assert.is_truthy(tostring(message):find("call_spec.lua:%d+: client is closed$"), name .. ": " .. tostring(message))
+      message = tostring(message)
+      assert.is_truthy(message:find("call_spec.lua:%d+: client is closed$"), name .. ": " .. message)
     end
     assert.equal(sent, #driver.sent)
     assert.is_truthy(tostring(client):find("closed", 1, true))

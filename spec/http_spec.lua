@@ -91,7 +91,8 @@ describe("a request", function()
     assert(runs.list { limit = 7, order = "asc", workflow_id = "wf_1", experiment_id = "exp_1", block_id = "b",
       status = "completed", exclude_status = "error", trigger_type = "api", from_date = "2026-05-01",
       to_date = "2026-05-20T10:00:00Z", sort_by = "created_at", after = "exprun_x" })
-    assert(runs.list({ experiment_id = "a b&c=d/\195\169+%~-._", before = "x" }, { query = { ["q[]"] = "1 2", a = "#" } }))
+    local params = { experiment_id = "a b&c=d/\195\169+%~-._", before = "x" }
+    assert(runs.list(params, { query = { ["q[]"] = "1 2", a = "#" } }))
     local queries = {}
     for index, request in ipairs(server:requests(id)) do
       queries[index] = request.query
@@ -482,7 +483,8 @@ describe("a refusal", function()
   it("of too many requests is waited out as the server asks", function()
     local base, id = server:scenario { runs = 1, fault = "status", code = 429, retry_after_ms = "20" }
     local delays = {}
-    local runs, client = new(base, { max_retries = 1, on_retry = function(event) table.insert(delays, event.delay) end })
+    local function on_retry(event) table.insert(delays, event.delay) end
+    local runs, client = new(base, { max_retries = 1, on_retry = on_retry })
     assert(runs.list {})
     assert.same({ 0.02 }, delays)
     assert.equal(2, #server:requests(id))
@@ -590,7 +592,8 @@ describe("a proxy", function()
       peer:close()
     end)
     for name, value in pairs(environment) do environment[name] = value and value:gsub("PROXY", proxy.url) end
-    for _, name in ipairs { "http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY" } do
+    local names = { "http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY" }
+    for _, name in ipairs(names) do
       if environment[name] == nil then environment[name] = false end
     end
     local output = interpreter.start(([[

@@ -51,7 +51,8 @@ end
 --- A whole answer of JSON.
 function Peer:page(body)
   body = body or '{"data":[{"id":"run_1"}],"list_metadata":{"before":null,"after":null}}'
-  return self:send(("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"):format(#body, body))
+  local head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+  return self:send(head:format(#body) .. body)
 end
 
 function Peer:close()
@@ -102,7 +103,8 @@ function listener.open(handler)
   server:settimeout(0)
   local _, port = server:getsockname()
   return setmetatable({
-    server = server, port = tonumber(port), url = "http://127.0.0.1:" .. port, handler = handler, heads = {}, tasks = {},
+    server = server, port = tonumber(port), url = "http://127.0.0.1:" .. port,
+    handler = handler, heads = {}, tasks = {},
     accepted = 0, closed = 0,
   }, Listener)
 end

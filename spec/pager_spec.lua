@@ -107,7 +107,8 @@ describe("a walk", function()
   it("ends where after is null, or empty", function()
     for _, cursors in ipairs { {}, { after = "" } } do
       for _, kind in ipairs(kinds) do
-        local runs, driver = new { scripted.page({ "run_1" }, { after = "run_1" }), scripted.page({ "run_2" }, cursors) }
+        local first, second = scripted.page({ "run_1" }, { after = "run_1" }), scripted.page({ "run_2" }, cursors)
+        local runs, driver = new { first, second }
         local it, count = runs[kind] {}, 0
         for _ in it do count = count + 1 end
         assert.equal(2, count)
@@ -208,8 +209,8 @@ end)
 
 describe("prefetch", function()
   it("of 1, the default, sends page n+1 when page n arrives", function()
-    for _, options in ipairs { {}, { prefetch = 1 } } do
-      local runs, driver = new(scripted.runs(6))
+    for index, options in ipairs { {}, { prefetch = 1 }, {} } do
+      local runs, driver = new(scripted.runs(6), {}, { ready = index == 3 })
       local it = runs.iter({ limit = 2 }, options)
       local expected = { "send 1", "await 1", "send 2" }
       for number = 1, 6 do
@@ -482,7 +483,8 @@ describe("a cursor that comes again", function()
         find_loop(lead, cycle, { prefetch = (lead + cycle) % 4 })
       end
     end
-    for _, case in ipairs(quick and { { 20, 31 } } or { { 0, 128 }, { 128, 1 }, { 127, 129 }, { 200, 33 }, { 1, 300 } }) do
+    local all = { { 0, 128 }, { 128, 1 }, { 127, 129 }, { 200, 33 }, { 1, 300 } }
+    for _, case in ipairs(quick and { { 20, 31 } } or all) do
       find_loop(case[1], case[2])
     end
   end)
@@ -649,10 +651,9 @@ describe("breaking out of a walk", function()
   end)
 
   it("cancels nothing where nothing is under way", function()
-    local it, driver = begun "iter"
+    local it = begun "iter"
     it:close()
-    local runs
-    runs, driver = new(scripted.runs(2))
+    local runs, driver = new(scripted.runs(2))
     it = runs.iter {}
     assert(it:next())
     it:close()
@@ -760,6 +761,31 @@ describe("a walk in coroutines", function()
     assert.is_truthy(tostring(message):find("coroutine", 1, true), tostring(message))
     while coroutine.status(first) ~= "dead" do assert(coroutine.resume(first)) end
     assert.same(upto(6), seen)
+  end)
+
+  it("outlives a reader that dies while it waits", function()
+    local asked = 0
+    local runs = new(function(request, number)
+      if number == 1 then return scripted.status(503) end
+      return scripted.runs(4)(request, number)
+    end, {
+      max_retries = 1,
+      api_key = function()
+        asked = asked + 1
+        if asked == 2 then error "the vault is closed" end
+        return "sk_test"
+      end,
+    }, { yields = true })
+    local it, seen = runs.iter { limit = 2 }, {}
+    local function read()
+      for _ = 1, 4 do seen[#seen + 1] = tonumber(assert(it:next()).id:match "%d+") end
+    end
+    local first, ok, problem = coroutine.create(read), true, nil
+    while ok do ok, problem = coroutine.resume(first) end
+    assert.is_truthy(tostring(problem):find("the vault is closed", 1, true), tostring(problem))
+    local second = coroutine.create(read)
+    repeat assert(coroutine.resume(second)) until coroutine.status(second) == "dead"
+    assert.same(upto(4), seen)
   end)
 
   it("may be shared by those that take turns", function()

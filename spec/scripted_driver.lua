@@ -6,13 +6,13 @@
 ---
 --- A script is an array of answers, one per request (a request beyond its end fails the spec), or a function
 --- (request, number) -> answer, called when the answer is due. An answer is { status, headers, body }, or
---- { failure = what await returns behind nil }; with `takes = seconds` the clock moves on while it is awaited, up to what
---- the request allows.
+--- { failure = what await returns behind nil }; with `takes = seconds` the clock moves on while it is awaited, up to
+--- what the request allows.
 local scripted = {}
 
 --- @param script table|function
---- @param settings table|nil yields: await and sleep suspend the coroutine that they are called in, until it is resumed;
----   ready: whether there is a sixth function that says so of answers (`ready = n`: of the first n requests);
+--- @param settings table|nil yields: await and sleep suspend the coroutine that they are called in, until it is
+---   resumed; ready: whether there is a sixth function that says so of answers (`ready = n`: of the first n requests);
 ---   now: where the clock begins
 --- @return table driver with `sent` (requests in order), `log` ("send 1", "await 1", "cancel 1", "sleep"), `cancelled`
 ---   (request numbers), `slept` (seconds) and `clock` beside the driver's functions
@@ -45,7 +45,9 @@ function scripted.new(script, settings)
     local allowed = math.min(ticket.request.timeout, ticket.request.expires or math.huge)
     driver.clock = math.max(driver.clock, ticket.since + math.min(answer.takes or 0, allowed))
     if (answer.takes or 0) > allowed then return nil, { kind = "timeout", message = "no answer in time" } end
-    if answer.status then return { status = answer.status, headers = answer.headers or {}, body = answer.body or "" } end
+    if answer.status then
+      return { status = answer.status, headers = answer.headers or {}, body = answer.body or "" }
+    end
     return nil, answer.failure
   end
 

@@ -123,6 +123,7 @@ static int multiply(uint64_t mantissa, int power, double *real)
     const int top = (int)(high >> 63);
     const int shift = top + 64 - MANTISSA_BITS - 3;
     /* floor(log2(10^power)), by a multiplication */
+    /* cppcheck-suppress shiftNegativeLHS ; the shift is arithmetic on every compiler there is a Lua for */
     int exponent = (((152170 + 65536) * power) >> 16) + 63 + top - zeros + EXPONENT_BIAS;
     uint64_t bits = high >> shift;
     if (exponent <= 0) {

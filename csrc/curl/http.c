@@ -216,7 +216,7 @@ static void drop(struct retab_http_transfer *transfer)
 static void finish(struct retab_http_transfer *transfer, CURLcode code)
 {
     stop(transfer);
-    transfer->code = code;
+    transfer->code = (int)code;
 }
 
 /* Puts queued transfers onto the network, as many as there may be connections. Whether there were any. */
@@ -457,6 +457,7 @@ static CURLcode set_options(struct retab_http_transfer *transfer, const char *ur
 #if CURL_AT_LEAST_VERSION(7, 87, 0)
     curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* a name server that hangs holds up no timeout */
 #endif
+    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, 131072L); /* a page in one or two reads */
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);

@@ -55,6 +55,7 @@ static char *copy_option(lua_State *L, const char *name, const char *variable)
         if (copy == NULL) {
             no_memory(L);
         }
+        /* cppcheck-suppress nullPointerRedundantCheck ; no_memory does not return */
         memcpy(copy, value, size);
     }
     lua_pop(L, 1);

@@ -75,7 +75,9 @@ end
 function call.lower_names(headers)
   local lower = {}
   for name, value in pairs(headers or {}) do
-    if type(name) == "string" then lower[name:lower()] = type(value) == "table" and table.concat(value, ", ") or value end
+    if type(name) == "string" then
+      lower[name:lower()] = type(value) == "table" and table.concat(value, ", ") or value
+    end
   end
   return lower
 end

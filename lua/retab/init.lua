@@ -24,7 +24,8 @@ local driver_functions = { "send", "await", "cancel", "sleep", "now" }
 local driver_names = { blocking = true, luv = true, ngx = true, resty = true, cqueues = true }
 
 local function check_driver(value)
-  local allowed = "the name of a driver (blocking, luv, ngx, resty, cqueues), or a table with send, await, cancel, sleep and now"
+  local allowed = "the name of a driver (blocking, luv, ngx, resty, cqueues), "
+    .. "or a table with send, await, cancel, sleep and now"
   if type(value) ~= "table" then
     if driver_names[value] then return value end
     return nil, allowed

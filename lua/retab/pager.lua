@@ -67,7 +67,8 @@ local function new_walk(endpoint, checked, given, kind)
     stripped = stripped,
     pages_left = given.max_pages or math.huge,
     items_left = given.max_items or math.huge,
-    entry = nil, -- what iter hands out, up to index
+    data = {}, -- the runs that iter hands out, up to index, count in all
+    count = 0,
     index = 0,
     cursor = checked.after,
   }, kind)
@@ -114,7 +115,7 @@ end
 
 --- Cancels what was sent ahead; the walk is over.
 local function close(walk)
-  walk.closed, walk.entry = true, nil
+  walk.closed, walk.count = true, 0
   walk.source:close()
 end
 
@@ -147,17 +148,15 @@ end
 --- @return retab.Error|nil err
 local function next_run(walk)
   while true do
-    local entry = walk.entry
-    while entry and walk.index < entry.count do
+    while walk.index < walk.count do
       local index = walk.index + 1
+      local run = walk.data[index]
       walk.index = index
-      local run = entry.page.data[index]
       if run ~= nil then return hand_out(walk, run) end -- JSON null is no run
     end
-    local message, err
-    entry, message, err = next_entry(walk)
+    local entry, message, err = next_entry(walk)
     if not entry then return nil, message, err end
-    walk.entry, walk.index = entry, 0
+    walk.data, walk.count, walk.index = entry.page.data, entry.count, 0
   end
 end
 

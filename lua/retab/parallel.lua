@@ -33,7 +33,8 @@ Parallel.__index = Parallel
 local function check(endpoint, checked)
   local range_start = endpoint.range[1]
   if not range_start or not checked[range_start] then
-    params.raise(("option 'parallel' needs the parameter '%s': a walk is cut by time"):format(range_start or "from_date"))
+    params.raise(("option 'parallel' needs the parameter '%s': a walk is cut by time")
+      :format(range_start or "from_date"))
   end
   if checked.sort_by and checked.sort_by ~= "created_at" then
     params.raise(("option 'parallel' needs the order of creation, and 'sort_by' is %q"):format(checked.sort_by))

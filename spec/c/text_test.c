@@ -20,8 +20,7 @@ static const char *const documents[] = {
     " [ 0 , -0 , 1 , -1.5 , 12345678901234567890 , 1e5 , 1E+5 , 2.5e-7 , 0.1 , 9007199254740993 , 1e308 ] ",
     "[\"\",\"plain\",\"\\\"\\\\\\/\\b\\f\\n\\r\\t\",\"\\u0041\\u00e9\\u20AC\\uD83D\\uDE00\",\"\\ud800\",\"\\uDC00x\"]",
     "[\"\xC3\xA9\",\"\xE2\x82\xAC\",\"\xF0\x9F\x98\x80\",\"\xED\x9F\xBF\",\"\xEE\x80\x80\",\"\xF4\x8F\xBF\xBF\"]",
-    "{\"\":{},\"a\":[],\"b\":[[],{}],\"sixteen bytes...\":\"a string of more than sixteen bytes, \\u00fc\xC3\xBC "
-    "then\"}",
+    "{\"\":{},\"a\":[],\"b\":[[],{}],\"sixteen bytes...\":\"more than sixteen bytes, \\u00fc\xC3\xBC then\"}",
     "\r\n\t [[[[[[[[1]]]]]]]]\r\n\t ",
     "\"0123456789abcdef\"",
     "{\"a long key with an \\u00e9scape in its middle\" : \"and a value\", \"another\" : [true,false,null]}",

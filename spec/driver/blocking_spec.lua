@@ -20,6 +20,12 @@ local function request_to(base_url)
   }
 end
 
+local function new_client(base_url, options)
+  local given = { api_key = "sk_of_blocking", base_url = base_url, driver = "blocking" }
+  for name, value in pairs(options or {}) do given[name] = value end
+  return retab.new(given)
+end
+
 --- A server that begins to answer and does not go on.
 local function stalling()
   return server:scenario { runs = 1, fault = "stall", times = 0 }
@@ -59,7 +65,7 @@ describe("what the blocking driver", function()
   it("sends ahead is on its way before the reader asks for it", function()
     for _, scheme in ipairs { "http", "tls" } do
       local base, id = server:scenario({ runs = 300 }, scheme)
-      local client = retab.new { api_key = "sk_of_blocking", base_url = base, ca_file = server.ca_file, driver = "blocking" }
+      local client = new_client(base, { ca_file = server.ca_file })
       local it = client.workflows.experiments.runs.iter {}
       assert(it:next())
       listener.wait_until(function() return #server:requests(id) == 2 end) -- nothing of the library is called
@@ -101,7 +107,7 @@ describe("what the blocking driver", function()
     local stalled = { driver.send(request_to(base)), driver.send(request_to(base)), driver.send(request_to(base)) }
     listener.wait_until(function() return driver.ready(stalled[1]) or #server:requests(id) >= 2 end)
     for _ = 1, 20 do driver.ready(stalled[3]) end
-    assert(retab.new { api_key = "k_of_other", base_url = plain, driver = "blocking" }.workflows.experiments.runs.list {})
+    assert(new_client(plain).workflows.experiments.runs.list {})
     assert.equal(2, #server:requests(id))
     driver.cancel(stalled[1])
     listener.wait_until(function() return driver.ready(stalled[3]) or #server:requests(id) == 3 end)
@@ -182,7 +188,7 @@ describe("clients, walks and transfers", function()
           local ticket = driver.send(request_to(random(2) == 1 and stall or plain))
           held[#held + 1] = { ticket = ticket, close = random(2) == 1 and function() driver.cancel(ticket) end }
         end
-        local client = retab.new { api_key = "sk_of_blocking", base_url = plain, driver = "blocking" }
+        local client = new_client(plain)
         local it = client.workflows.experiments.runs.iter({ limit = 5 }, { prefetch = random(4) - 1 })
         for _ = 1, random(12) do assert(it:next()) end
         held[#held + 1] = { client = client, close = function() client:close() end }
@@ -197,7 +203,7 @@ describe("clients, walks and transfers", function()
       end
     end
     collect()
-    local client = retab.new { api_key = "sk_of_blocking", base_url = plain, driver = "blocking" }
+    local client = new_client(plain)
     assert.equal(40, #assert(client.workflows.experiments.runs.list { limit = 100 }).data)
   end)
 
@@ -205,8 +211,7 @@ describe("clients, walks and transfers", function()
     local plain = server:scenario { runs = 40 }
     local page, it
     do
-      local runs = retab.new { api_key = "sk_of_blocking", base_url = plain, driver = "blocking" }
-        .workflows.experiments.runs
+      local runs = new_client(plain).workflows.experiments.runs
       page, it = assert(runs.list { limit = 15 }), runs.iter { limit = 15 }
     end
     collect()

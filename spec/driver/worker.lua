@@ -9,11 +9,11 @@ ffi.cdef [[
 local worker = {}
 local asked = {}
 
---- lua-resty-http wants a function of lua-resty-string, which is OpenResty's and not Debian's.
-if not pcall(require, "resty.string") then
-  package.loaded["resty.string"] = {
-    to_hex = function(text) return (text:gsub(".", function(char) return ("%02x"):format(char:byte()) end)) end,
-  }
+--- What lua-resty-http wants of other libraries, which are OpenResty's and not Debian's: only client certificates
+--- need it.
+for _, name in ipairs { "string", "openssl.x509.chain", "openssl.x509", "openssl.pkey" } do
+  name = "resty." .. name
+  if not package.searchpath(name, package.path) then package.loaded[name] = {} end
 end
 
 local directory, owner

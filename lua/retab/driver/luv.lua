@@ -17,7 +17,7 @@ local forever = 2 ^ 31 - 1
 
 --- Drivers that a coroutine waits in: libuv's callbacks know their driver weakly, so that a client that
 --- nobody has any more goes, with its handles; while somebody waits, it stays.
-local busy = {}
+local busy = {} -- luacheck: ignore 241 (written to, so as to keep)
 
 local function in_callback()
   if nvim then return nvim.in_fast_event() end

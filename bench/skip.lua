@@ -1,0 +1,48 @@
+--- Passing over values that are not selected: bytes a second.
+local core = require "retab.core"
+local documents = require "bench.documents"
+local measure = require "bench.measure"
+
+local rounds = 41
+
+--- Bytes in one time.
+local bytes_a_time = 4e6
+
+local options = { fields = { "nothing" } }
+
+local function skip(name, texts, target)
+  local bytes, count = 0, 0
+  for _, text in ipairs(texts) do bytes = bytes + #text end
+  local times = math.ceil(bytes_a_time / bytes)
+  local seconds = measure.rounds(rounds, { { name = "ours", run = function()
+    for _ = 1, times do
+      for _, text in ipairs(texts) do
+        core.decode(text, options)
+        count = count + 1
+      end
+    end
+  end } }).ours
+  local rates = {}
+  for index, time in ipairs(seconds) do rates[index] = bytes * times / time / 1e9 end
+  local rate = measure.median(rates)
+  measure.row {
+    work = "skip " .. name, ours = ("%.2f GB/s"):format(rate), target = target and "≥ 1 GB/s",
+    spread = ("%.2f–%.2f"):format(measure.quantile(rates, 0.25), measure.quantile(rates, 0.75)),
+    met = target and rate >= 1,
+  }
+end
+
+--- The text as the value of a key that nobody asked for.
+local function unselected(texts)
+  local wrapped = {}
+  for index, text in ipairs(texts) do wrapped[index] = '{"more":' .. text .. "}" end
+  return wrapped
+end
+
+skip("a page of 100 runs", unselected(documents.pages()), true)
+for _, shape in ipairs(documents.shapes()) do
+  if shape.name == "long strings" then skip(shape.name, unselected(shape.texts), true) end
+  if shape.name == "an array of 3,000 small objects" or shape.name == "numbers of 17 digits" then
+    skip(shape.name, unselected(shape.texts))
+  end
+end

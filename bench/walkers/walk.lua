@@ -1,0 +1,20 @@
+--- Walks on demand: a process of its own for each walker. A line of standard input is a base URL, the seconds of work to
+--- do per page, and options (name=value); the answer is a line: how many runs there were, and the id of the last one.
+--- Usage: walk.lua retab|luasocket|lua_http|lua_curl
+local walk = require("bench.walkers." .. arg[1])
+
+--- Work of the user's own, that keeps the processor busy.
+local function work(seconds)
+  local ends = os.clock() + seconds
+  while os.clock() < ends do end
+end
+
+for line in io.lines() do
+  local base_url, seconds, rest = line:match("^(%S+) (%S+)(.*)$")
+  seconds = tonumber(seconds)
+  local options = {}
+  for name, value in rest:gmatch("([%w_]+)=(%S+)") do options[name] = value end
+  local on_page = seconds > 0 and function() work(seconds) end or nil
+  print(walk(base_url, on_page, options))
+  io.stdout:flush()
+end

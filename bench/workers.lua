@@ -1,0 +1,88 @@
+--- Programs that stay while they are measured: they answer a line on their standard output for every line on their
+--- standard input.
+local workers = {}
+
+local Worker = {}
+Worker.__index = Worker
+
+local function quote(text)
+  return "'" .. tostring(text):gsub("'", "'\\''") .. "'"
+end
+
+--- @return string the path of a file of the build tree
+function workers.built(path)
+  return (os.getenv "BUILD" or "build") .. "/" .. path
+end
+
+--- @param command string for the shell
+--- @return table|nil worker nil where it does not start
+function workers.start(command)
+  local fifo = os.tmpname()
+  assert(os.execute(("rm -f %s && mkfifo -m 600 %s"):format(quote(fifo), quote(fifo))))
+  local input = assert(io.popen(("exec >%s; exec %s"):format(quote(fifo), command), "w"))
+  local output = assert(io.open(fifo, "r"))
+  os.remove(fifo)
+  return setmetatable({ input = input, output = output }, Worker)
+end
+
+--- Sends a line and waits for the answer.
+--- @return string
+function Worker:ask(line)
+  self.input:write(line, "\n")
+  self.input:flush()
+  return (assert(self.output:read("*l"), "a worker has died"))
+end
+
+function Worker:stop()
+  self.input:close()
+  self.output:close()
+end
+
+--- Whether a command succeeds in silence.
+local function succeeds(command)
+  local ok, _, status = os.execute(command .. " >/dev/null 2>&1 </dev/null")
+  return ok == true and status == 0 or ok == 0
+end
+
+--- The Luas that a peer may run under, the one that we are measured on first.
+local luas = { "5.4", "5.3", "jit", "5.1" }
+
+local function lua_walker(name, module)
+  for _, version in ipairs(luas) do
+    if succeeds(("scripts/lua %s -e 'require \"cjson\" require %s'"):format(version, '"' .. module .. '"')) then
+      local label = ("%s + lua-cjson%s"):format(name, version == "5.4" and "" or version == "jit" and " (LuaJIT)"
+        or " (Lua " .. version .. ")")
+      return label, ("scripts/lua %s bench/walkers/walk.lua %s"):format(version, (name:lower():gsub("-", "_")))
+    end
+  end
+end
+
+local function program_walker(name, tool, command)
+  if succeeds("command -v " .. tool) and succeeds(("test -e %s"):format(command:match("%S+$"))) then
+    return name, command
+  end
+end
+
+--- The other walkers that there are on this machine: { name =, command = }; what is missing is told to `say`.
+function workers.peers(say)
+  local peers = {}
+  local function add(what, name, command)
+    if name then
+      peers[#peers + 1] = { name = name, command = command }
+    else
+      say(what .. " is not there: not measured")
+    end
+  end
+  add("LuaSocket", lua_walker("LuaSocket", "socket"))
+  add("lua-http", lua_walker("lua-http", "http.client"))
+  add("lua-curl", lua_walker("lua-curl", "curl"))
+  add("Go", program_walker("Go net/http", "go", workers.built "bench/walk-go"))
+  add("Node", program_walker("Node http", "node", "node bench/walkers/walk.mjs"))
+  add("Python", program_walker("Python http.client", "python3", "python3 bench/walkers/walk.py"))
+  return peers
+end
+
+--- Our own walker.
+workers.ours = "scripts/lua 5.4 bench/walkers/walk.lua retab"
+
+return workers

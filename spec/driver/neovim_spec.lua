@@ -1,0 +1,236 @@
+local contract = require "spec.driver.contract"
+local neovim = require "spec.driver.neovim"
+local simulator = require "spec.simulator"
+
+local server = simulator.shared()
+
+--- The contract, all of it in one Neovim, when the first case is asked for.
+local outcomes
+
+contract.describe("luv in Neovim", function(_, number)
+  outcomes = outcomes or neovim.run([[
+    local host = require "spec.driver.host".luv()
+    for name, value in pairs(given) do host[name] = value end
+    local outcomes = {}
+    for number, case in ipairs(require "spec.driver.contract".cases) do
+      host.number = number
+      local ok, message = pcall(host.run, function() case.run(host) end)
+      outcomes[number] = ok and "passed" or tostring(message)
+    end
+    return outcomes
+  ]], { url = server.url, tls_url = server.tls_url, directory = server.directory, prefix = "contract_neovim" })
+  if outcomes[number] ~= "passed" then error(outcomes[number], 0) end
+end)
+
+--- A client of whatever driver Neovim gets by itself, and its runs.
+local prelude = [[
+  local retab = require "retab"
+  local uv = vim.loop
+  local function new(base_url, more)
+    local options = { api_key = "k", base_url = base_url, max_retries = 0, timeout = 10 }
+    for name, value in pairs(more or {}) do options[name] = value end
+    local client = retab.new(options)
+    return client.workflows.experiments.runs, client
+  end
+  local made = {} -- handles: Neovim's own can't be walked over
+  for _, name in ipairs { "new_timer", "new_poll", "new_socket_poll" } do
+    local make = uv[name]
+    uv[name] = function(...)
+      made[#made + 1] = assert(make(...))
+      return made[#made]
+    end
+  end
+  local function handles()
+    local count = 0
+    for _, handle in ipairs(made) do count = count + (handle:is_closing() and 0 or 1) end
+    return count
+  end
+]]
+
+local function run(script, given)
+  return neovim.run(prelude .. script, given)
+end
+
+describe("in Neovim", function()
+  it("the driver is luv by itself", function()
+    local result = run([[
+      local runs = new(given.url)
+      local page = assert(runs.list {})
+      return { count = #page.data, luv = package.loaded["retab.driver.luv"] ~= nil,
+        blocking = package.loaded["retab.driver.blocking"] ~= nil }
+    ]], { url = (server:scenario { runs = 5 }) })
+    assert.same({ count = 5, luv = true, blocking = false }, result)
+  end)
+
+  it("a walk of 10,000 runs holds up no timer", function()
+    local result = run([[
+      local function longest_gap(busy)
+        local timer, last, longest, ticks = uv.new_timer(), uv.hrtime(), 0, 0
+        timer:start(1, 1, function()
+          local now = uv.hrtime()
+          longest, last, ticks = math.max(longest, now - last), now, ticks + 1
+        end)
+        busy()
+        timer:stop()
+        timer:close()
+        return longest / 1e9, ticks
+      end
+      local runs = new(given.url)
+      local best, count, ticks = math.huge
+      for _ = 1, 4 do
+        local idle = longest_gap(function() vim.wait(300, function() return false end) end)
+        local gap
+        gap, ticks = longest_gap(function()
+          local ended
+          count = 0
+          coroutine.wrap(function()
+            for _ in runs.iter {} do count = count + 1 end
+            ended = true
+          end)()
+          vim.wait(20000, function() return ended end, 1)
+        end)
+        best = math.min(best, gap - idle)
+        if best < 0.008 then break end
+      end
+      return { count = count, gap = best, ticks = ticks }
+    ]], { url = (server:scenario { runs = 10000, log = false }) })
+    assert.equal(10000, result.count)
+    assert.is_true(result.ticks > 20)
+    assert.is_true(result.gap < 0.05, ("%g s longer than an idle editor's"):format(result.gap))
+  end)
+
+  it("any of its functions may be called behind a wait, in a coroutine of any origin", function()
+    local result = run([[
+      local runs = new(given.url)
+      local fast, written, ended = nil, 0, 0
+      local function work()
+        local page = assert(runs.list {})
+        fast = fast or vim.in_fast_event()
+        vim.api.nvim_buf_set_lines(0, 0, -1, true, { page.data[1].id })
+        written = written + #vim.api.nvim_buf_get_lines(0, 0, -1, true)[1]
+        ended = ended + 1
+      end
+      coroutine.wrap(work)()
+      vim.schedule(coroutine.wrap(work))
+      local timer = uv.new_timer() -- a fast callback
+      timer:start(5, 0, function()
+        timer:close()
+        coroutine.wrap(work)()
+      end)
+      vim.wait(5000, function() return ended == 3 end)
+      return { fast = fast, written = written, ended = ended }
+    ]], { url = (server:scenario { runs = 1, latency = 0.02 }) })
+    assert.same({ fast = false, written = 3 * 21, ended = 3 }, result)
+  end)
+
+  it("a call outside of any coroutine waits, and the editor's events go on", function()
+    local result = run([[
+      local runs = new(given.url)
+      local ticks, timer = 0, uv.new_timer()
+      timer:start(5, 5, vim.schedule_wrap(function() ticks = ticks + 1 end))
+      local page = assert(runs.list {})
+      local count = 0
+      for _ in runs.iter {} do count = count + 1 end
+      timer:close()
+      return { listed = #page.data, walked = count, ticked = ticks > 10 }
+    ]], { url = (server:scenario { runs = 20, latency = 0.1 }) })
+    assert.same({ listed = 20, walked = 20, ticked = true }, result)
+  end)
+
+  it("a call in a fast callback outside of any coroutine waits there", function()
+    local result = run([[
+      local runs, client = new(given.url)
+      local count, message
+      local timer = uv.new_timer()
+      timer:start(1, 0, function()
+        timer:close()
+        local page
+        page, message = runs.list {}
+        count = page and #page.data
+      end)
+      vim.wait(5000, function() return count or message end)
+      client:close()
+      return { count = count, message = message }
+    ]], { url = (server:scenario { runs = 7, latency = 0.05 }) })
+    assert.same({ count = 7 }, result)
+  end)
+
+  it("what a spawned function raises shows in the messages, with its traceback", function()
+    local result = run([[
+      local runs, client = new(given.url)
+      client:spawn(function()
+        local page = assert(runs.list {})
+        error("mine of " .. #page.data)
+      end)
+      vim.wait(2000, function() return vim.api.nvim_exec("messages", true):find "mine of 2" end)
+      return vim.api.nvim_exec("messages", true)
+    ]], { url = (server:scenario { runs = 2 }) })
+    assert.is_truthy(result:find("mine of 2", 1, true), result)
+    assert.is_truthy(result:find("stack traceback", 1, true), result)
+  end)
+
+  it("what a coroutine of the user's own raises shows in the messages, with its traceback", function()
+    local result = run([[
+      local runs = new(given.url)
+      coroutine.wrap(function()
+        local page = assert(runs.list {})
+        error("own of " .. #page.data)
+      end)()
+      vim.wait(2000, function() return vim.api.nvim_exec("messages", true):find "own of 2" end)
+      return vim.api.nvim_exec("messages", true)
+    ]], { url = (server:scenario { runs = 2 }) })
+    assert.is_truthy(result:find("own of 2", 1, true), result)
+    assert.is_truthy(result:find("stack traceback", 1, true), result)
+  end)
+
+  it("no handle is left of a closed client", function()
+    local result = run([[
+      local before = handles()
+      local runs, client = new(given.url)
+      local kind
+      coroutine.wrap(function()
+        local _, _, err = runs.list {}
+        kind = err.kind
+      end)()
+      vim.wait(100, function() return kind end)
+      local during = handles()
+      client:close()
+      vim.wait(1000, function() return kind end)
+      return { during = during - before, after = handles() - before, kind = kind }
+    ]], { url = (server:scenario { latency = 10 }) })
+    assert.is_true(result.during >= 2)
+    assert.equal(0, result.after)
+    assert.equal("cancelled", result.kind)
+  end)
+
+  it("leaving with calls out ends them, and the editor", function()
+    local path = os.tmpname()
+    local began = os.time()
+    local result, output, status = run([[
+      local runs, client = new(given.url)
+      local kinds = {}
+      for index = 1, 5 do
+        coroutine.wrap(function()
+          local _, _, err = runs.list {}
+          kinds[index] = err.kind
+        end)()
+      end
+      vim.wait(50, function() return false end)
+      vim.api.nvim_create_autocmd("VimLeave", { callback = function() -- comes behind VimLeavePre
+        local file = io.open(given.path, "w")
+        file:write(handles(), " handles")
+        file:close()
+      end })
+      return handles()
+    ]], { url = (server:scenario { latency = 30 }), path = path })
+    local file = io.open(path)
+    local left = file:read "*a"
+    file:close()
+    os.remove(path)
+    assert.is_true(result >= 6)
+    assert.equal("0 handles", left)
+    assert.equal("", output)
+    assert.equal(0, status)
+    assert.is_true(os.time() - began < 5)
+  end)
+end)
