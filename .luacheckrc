@@ -9,5 +9,6 @@ files["spec"].std = "max+busted"
 files["spec"].ignore = { "512" } -- a loop that is left at once is what some specs are about
 files["spec/driver"].globals = { "ngx", "vim" }
 files["spec/simulator"].std = "ngx_lua"
+files["bench/walkers/allocations.lua"].read_globals = { "allocations" }
 files["examples/openresty"].std = "ngx_lua"
 files["examples/neovim"].read_globals = { "vim" }

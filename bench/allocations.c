@@ -1,5 +1,5 @@
-/* Counts the calls of the C heap: those of the library's own sources, which are linked into this program and wrapped, and
- * those that libcurl makes beneath them. Lua's own memory is not counted.
+/* Counts the calls of the C heap: those of the library's own sources, which are linked into this program and wrapped,
+ * and those that libcurl makes beneath them. Lua's own memory is not counted.
  *
  *     allocations SCRIPT ARG...      -- runs a Lua script with a global `allocations() -> ours, libcurl's` */
 #include <curl/curl.h>

@@ -5,7 +5,8 @@ local workers = {}
 local Worker = {}
 Worker.__index = Worker
 
-local function quote(text)
+--- A word for the shell.
+function workers.quote(text)
   return "'" .. tostring(text):gsub("'", "'\\''") .. "'"
 end
 
@@ -18,8 +19,8 @@ end
 --- @return table|nil worker nil where it does not start
 function workers.start(command)
   local fifo = os.tmpname()
-  assert(os.execute(("rm -f %s && mkfifo -m 600 %s"):format(quote(fifo), quote(fifo))))
-  local input = assert(io.popen(("exec >%s; exec %s"):format(quote(fifo), command), "w"))
+  assert(os.execute(("rm -f %s && mkfifo -m 600 %s"):format(workers.quote(fifo), workers.quote(fifo))))
+  local input = assert(io.popen(("exec >%s; exec %s"):format(workers.quote(fifo), command), "w"))
   local output = assert(io.open(fifo, "r"))
   os.remove(fifo)
   return setmetatable({ input = input, output = output }, Worker)

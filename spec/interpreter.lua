@@ -13,8 +13,9 @@ end
 --- Starts a script, which runs beside this process.
 --- @param script string Lua source
 --- @param environment table|nil names and values; false takes a name out
+--- @param errors boolean|nil whether standard error counts as output
 --- @return table process for interpreter.finish
-function interpreter.start(script, environment)
+function interpreter.start(script, environment, errors)
   local path = os.tmpname()
   local file = assert(io.open(path, "w"))
   file:write(script)
@@ -26,7 +27,8 @@ function interpreter.start(script, environment)
   for name, value in pairs(environment or {}) do
     if value then words[#words + 1] = quote(name .. "=" .. value) end
   end
-  words[#words + 1] = ("%s %s %s; echo exit $?"):format(quote(root .. "scripts/lua"), interpreter.version, quote(path))
+  words[#words + 1] = ("%s %s %s%s; echo exit $?"):format(quote(root .. "scripts/lua"), interpreter.version, quote(path),
+    errors and " 2>&1" or "")
   return { output = assert(io.popen(table.concat(words, " "))), path = path }
 end
 
@@ -42,8 +44,8 @@ function interpreter.finish(process)
 end
 
 --- Runs a script to its end.
-function interpreter.run(script, environment)
-  return interpreter.finish(interpreter.start(script, environment))
+function interpreter.run(script, environment, errors)
+  return interpreter.finish(interpreter.start(script, environment, errors))
 end
 
 --- A new, empty directory; the second value removes it with all that is in it.

@@ -1,5 +1,5 @@
---- Walks on demand: a process of its own for each walker. A line of standard input is a base URL, the seconds of work to
---- do per page, and options (name=value); the answer is a line: how many runs there were, and the id of the last one.
+--- Walks on demand: a process of its own for each walker. A line of standard input is a base URL, the seconds of work
+--- to do per page, and options (name=value); the answer is a line: how many runs there were, the id of the last one.
 --- Usage: walk.lua retab|luasocket|lua_http|lua_curl
 local walk = require("bench.walkers." .. arg[1])
 

@@ -191,6 +191,9 @@ end
 --- @return retab.Client
 function retab.new(options)
   local session = new_session(options)
+  if rawget(_G, "vim") then -- loading libcurl holds up the screen: rather here than in the midst of the first call
+    pcall(require, "retab.driver.luv")
+  end
   local client = setmetatable({ workflows = { experiments = { runs = list.bind(session, runs) } } }, Client)
   sessions[client] = session
   return client

@@ -77,6 +77,18 @@ describe("what the blocking driver", function()
     end
   end)
 
+  it("sends ahead does not run out of time while the reader is busy", function()
+    local base, id = server:scenario { runs = 2, fault = "huge", bytes = 2 ^ 24, at = 2 }
+    local client = new_client(base, { timeout = 0.5, max_retries = 0 })
+    local it = client.workflows.experiments.runs.pages { limit = 1 }
+    assert(it:next())
+    local ends = curl.clock() + 0.6
+    repeat until curl.clock() > ends -- the reader's own work
+    assert(it:next()) -- far more than the sockets hold: most of it comes only now
+    assert.equal(2, #server:requests(id))
+    client:close()
+  end)
+
   it("knows of the time is the time of day, and never goes back", function()
     local driver = blocking.new { max_connections = 1 }
     local before = os.time()

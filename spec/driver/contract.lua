@@ -50,7 +50,7 @@ local function wait_until(host, done, what)
   local ends = host.now() + patience
   while not done() do
     assert(host.now() < ends, "waited in vain until " .. what)
-    host.sleep(0.005)
+    host.sleep(0.002)
   end
 end
 
@@ -434,6 +434,30 @@ case("two clients wait beside each other", function(host)
   end)
   first:close()
   second:close()
+end)
+
+case("a long walk over pages that are there at once lets others have their turn", function(host)
+  if host.alone then return end
+  local runs, client = new(host, { runs = 10000, log = false })
+  for _ = 1, 2 do -- once, for the simulator to have its pages at hand
+    local ended, turns, count = false, 0, 0
+    host.spawn(function()
+      local it = runs.pages {}
+      local page = it:next()
+      while page do
+        count = count + #page.data
+        page = it:next()
+      end
+      ended = true
+    end)
+    wait_until(host, function()
+      turns = turns + 1
+      return ended
+    end, "the walk has ended")
+    assert.equal(10000, count)
+    assert.is_true(turns > 3, turns .. " turns")
+  end
+  client:close()
 end)
 
 -- ---- spawn, and errors -------------------------------------------------------------------------------

@@ -1,4 +1,125 @@
+local auxlib = require "cqueues.auxlib"
 local contract = require "spec.driver.contract"
+local cqueues = require "cqueues"
 local host = require "spec.driver.host"
+local retab = require "retab"
+local simulator = require "spec.simulator"
+
+local server = simulator.shared()
 
 contract.describe_here("cqueues", host.cqueues())
+
+local function new(conditions, options)
+  local given = { api_key = "k", base_url = (server:scenario(conditions)), driver = "cqueues", max_retries = 0, timeout = 20 }
+  for name, value in pairs(options or {}) do given[name] = value end
+  local client = retab.new(given)
+  return client.workflows.experiments.runs, client
+end
+
+--- Runs functions in a cqueue until all have ended.
+local function loop(...)
+  local controller = cqueues.new()
+  for index = 1, select("#", ...) do controller:wrap((select(index, ...))) end
+  assert(controller:loop(20))
+  return controller
+end
+
+describe("under cqueues, a call", function()
+  it("outside of any cqueue waits", function()
+    local runs, client = new { runs = 250, latency = 0.02, fault = "status", code = 503, retry_after_ms = "10" }
+    assert.equal(20, #assert(runs.list({}, { max_retries = 1 })).data)
+    local count, it = 0, runs.iter {}
+    while it:next() do count = count + 1 end
+    assert.equal(250, count)
+    client:close()
+  end)
+
+  it("in a coroutine inside a cqueue's, resumed as cqueues has it, waits as any", function()
+    local runs, client = new { runs = 250, latency = 0.02 }
+    local sizes = {}
+    loop(function()
+      local pages = auxlib.wrap(function()
+        local it = runs.pages {}
+        local page = it:next()
+        while page do
+          coroutine.yield(#page.data)
+          page = it:next()
+        end
+      end)
+      for _ = 1, 3 do sizes[#sizes + 1] = pages() end
+    end)
+    assert.same({ 100, 100, 50 }, sizes)
+    client:close()
+  end)
+
+  it("raises out of the cqueue's loop what its coroutine does not catch, as cqueues has it, with the coroutine", function()
+    local runs, client = new { runs = 2, latency = 0.01 }
+    local controller = cqueues.new()
+    local function fails_by_this_name(page) error("own of " .. #page.data) end
+    controller:wrap(function() fails_by_this_name(assert(runs.list {})) end)
+    local ok, problem, _, thread = controller:loop(20)
+    assert.is_false(ok or false)
+    assert.is_truthy(problem:find("own of 2", 1, true))
+    assert.is_truthy(debug.traceback(thread):find("fails_by_this_name", 1, true))
+    client:close()
+  end)
+end)
+
+describe("under cqueues, a client", function()
+  it("serves two cqueues, one inside the other's coroutine", function()
+    local runs, client = new { runs = 3, latency = 0.05 }
+    local counts = {}
+    local function list(name)
+      return function()
+        counts[name] = #assert(runs.list {}).data
+      end
+    end
+    local inner = cqueues.new()
+    inner:wrap(list "inner")
+    loop(list "outer", function() assert(inner:loop(10)) end, list "beside")
+    assert.same({ inner = 3, outer = 3, beside = 3 }, counts)
+    client:close()
+  end)
+
+  it("goes on where a cqueue was left with calls out, and these are collected", function()
+    local runs, client = new({ runs = 3, fault = "stall", times = 1 }, { max_connections = 1 })
+    local weak = setmetatable({}, { __mode = "k" })
+    do
+      local controller = cqueues.new()
+      controller:wrap(function()
+        weak[coroutine.running()] = true
+        runs.list {}
+      end)
+      for _ = 1, 5 do assert(controller:step(0.02)) end
+      weak[controller] = true
+    end
+    for _ = 1, 3 do collectgarbage() end
+    assert.is_nil((next(weak)))
+    local count
+    loop(function() count = #assert(runs.list({}, { timeout = 5 })).data end)
+    assert.equal(3, count)
+    client:close()
+  end)
+
+  it("serves one cqueue after the other over the same connection", function()
+    local runs, client = new { runs = 3 }
+    for _ = 1, 3 do
+      loop(function() assert(runs.list {}) end)
+    end
+    assert.equal(1, client:stats().connections)
+    client:close()
+  end)
+
+  it("that is closed beside a call, or behind one, leaves nothing to wait for", function()
+    for _, latency in ipairs { 0, 10 } do
+      local runs, client = new { latency = latency }
+      local began = cqueues.monotime()
+      local controller = loop(function() runs.list {} end, function()
+        cqueues.sleep(0.05)
+        client:close()
+      end)
+      assert.is_true(controller:empty())
+      assert.is_true(cqueues.monotime() - began < 5)
+    end
+  end)
+end)

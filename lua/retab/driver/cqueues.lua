@@ -11,6 +11,12 @@ local driver_module = {}
 
 local unpack = table.unpack or unpack
 
+--- Seconds for which a walk goes on over pages that are there already, before others get their turn.
+local stretch = 0.002
+
+--- Coroutines woken by one poll: each decodes its page at once, and others want their turn.
+local wakes = 8
+
 --- @param settings table max_connections, ca_file, ca_path, proxy
 --- @return retab.Driver
 function driver_module.new(settings)
@@ -23,6 +29,8 @@ function driver_module.new(settings)
   local waiting = {} -- transfer id -> the condition of its coroutine
   local polling -- the cqueue in which a coroutine polls for all
   local changed = condition.new() -- there is something else to poll for
+  local more = false -- maybe there are finished transfers whose coroutines were not woken yet
+  local turned = 0 -- when others had their turn last, as far as a wait here shows
   local closed = false
 
   --- Carries out what libcurl wants watched, or closes it all. Not while a coroutine polls: cqueues must have
@@ -48,11 +56,14 @@ function driver_module.new(settings)
   --- After anything that can have changed what is to be watched, or ended a transfer.
   local function settle()
     if polling then changed:signal() else watch() end
-    local id = not closed and pool:finished()
-    while id do
+    local woken, id = 0, nil
+    while woken < wakes do
+      id = not closed and pool:finished()
+      if not id then break end
       if waiting[id] then waiting[id]:signal() end
-      id = pool:finished()
+      woken = woken + 1
     end
+    more = id and true or false
   end
 
   --- Polls once, and lets libcurl do what has become possible.
@@ -62,7 +73,7 @@ function driver_module.new(settings)
       count = count + 1
       objects[count] = object
     end
-    local timeout = pool:timeout()
+    local timeout = more and 0 or pool:timeout()
     if timeout then
       count = count + 1
       objects[count] = timeout
@@ -97,6 +108,10 @@ function driver_module.new(settings)
 
   function driver.await(transfer)
     local id, here = transfer:id(), cqueues.running() or "outside"
+    if transfer:done() then
+      if cqueues.monotime() - turned < stretch then return transfer:result() end
+      cqueues.sleep(0)
+    end
     while not (closed or transfer:done()) do
       if polling == here then
         waiting[id] = waiting[id] or condition.new()
@@ -108,6 +123,7 @@ function driver_module.new(settings)
     end
     waiting[id] = nil
     if not polling then hand_over() end
+    turned = cqueues.monotime()
     return transfer:result()
   end
 

@@ -15,6 +15,12 @@ local uv = nvim and (nvim.uv or nvim.loop) or require "luv"
 --- Milliseconds: what vim.wait takes for as long as it needs.
 local forever = 2 ^ 31 - 1
 
+--- Nanoseconds for which a walk goes on over pages that are there already, before the loop gets its turn.
+local stretch = 2e6
+
+--- Coroutines resumed in one turn of the loop: each decodes its page at once, and others want their turn.
+local wakes = 8
+
 --- Drivers that a coroutine waits in: libuv's callbacks know their driver weakly, so that a client that
 --- nobody has any more goes, with its handles; while somebody waits, it stays.
 local busy = {} -- luacheck: ignore 241 (written to, so as to keep)
@@ -80,6 +86,7 @@ function luv.new(settings)
   local weak = setmetatable({ driver = driver }, { __mode = "v" })
   local handles = { polls = {} } -- a poll by descriptor; timer
   local waiting, waiters = {}, 0 -- transfer id -> what resumes its coroutine
+  local turned = 0 -- when the loop had its turn last, as far as a wait here shows
   local closed = false
   local blocking -- the driver of calls in callbacks, and its transfers
   local blocked = setmetatable({}, { __mode = "k" })
@@ -142,10 +149,20 @@ function luv.new(settings)
   --- After anything that can have ended a transfer.
   local function settle()
     watch()
-    local id = not closed and pool:finished()
-    while id do
-      wake(id)
+    local woken, id = 0, nil
+    while woken < wakes do
       id = not closed and pool:finished()
+      if not id then break end
+      wake(id)
+      woken = woken + 1
+    end
+    if closed then return end
+    if id then -- there may be more
+      handles.timer = handles.timer or uv.new_timer()
+      handles.timer:start(1, 0, on_timer)
+    elseif waiters > 0 and not pool:timeout() then
+      waiting, waiters = {}, 0 -- coroutines that were closed while they waited, for transfers that are collected
+      busy[driver] = nil
     end
   end
 
@@ -176,14 +193,18 @@ function luv.new(settings)
   function driver.await(transfer)
     if blocked[transfer] then return blocking.await(transfer) end
     local function done() return transfer:done() end
-    if not task.can_yield() then
+    if done() then
+      if uv.hrtime() - turned < stretch then return transfer:result() end
+      driver.sleep(0)
+    elseif not task.can_yield() then
       if not run_until(done) then transfer:cancel() end
-    elseif not done() then
+    else
       local id = transfer:id()
       waiters = waiters + 1
       busy[driver] = true
       task.suspend(done, function(resume) waiting[id] = resume end)
     end
+    turned = uv.hrtime()
     return transfer:result()
   end
 
@@ -208,12 +229,19 @@ function luv.new(settings)
     end
     local over = false
     local function done() return over end
-    local alarm, resume = uv.new_timer(), nil
-    alarm:start(math.ceil(seconds * 1000), 0, function()
+    local alarm, resume
+    local function ring()
       over = true
       close(alarm)
       if resume then later(resume) end
-    end)
+    end
+    if seconds > 0 then
+      alarm = uv.new_timer()
+      alarm:start(math.ceil(seconds * 1000), 0, ring)
+    else -- a timer of 0 would come before others that are due
+      alarm = uv.new_idle()
+      alarm:start(ring)
+    end
     if task.can_yield() then
       task.suspend(done, function(f) resume = f end)
     else

@@ -17,6 +17,9 @@ local lease = 0.05
 --- Threads woken between two ticks: each decodes its page at once, and other requests want their turn.
 local wakes = 8
 
+--- Seconds for which a walk goes on over pages that are there already, before others get their turn.
+local stretch = 0.002
+
 --- @param settings table max_connections, ca_file, ca_path, proxy
 --- @return retab.Driver
 function driver_module.new(settings)
@@ -25,6 +28,7 @@ function driver_module.new(settings)
   local waiting = {} -- transfer id -> the semaphore of its thread
   local stepping = false
   local stepped = 0 -- when
+  local turned = 0 -- when others had their turn last, as far as a wait here shows
   local closed = false
 
   --- Wakes threads whose transfers are done.
@@ -63,6 +67,10 @@ function driver_module.new(settings)
   function driver.await(transfer)
     phases.check()
     local id = transfer:id()
+    if transfer:done() then
+      if curl.clock() - turned < stretch then return transfer:result() end
+      ngx.sleep(0)
+    end
     while not transfer:done() do
       if stepping and ngx.now() - stepped < lease then
         waiting[id] = waiting[id] or semaphore.new()
@@ -74,6 +82,7 @@ function driver_module.new(settings)
     end
     waiting[id] = nil
     if not stepping then hand_over() end
+    turned = curl.clock()
     return transfer:result()
   end
 

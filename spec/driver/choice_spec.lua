@@ -1,0 +1,119 @@
+--- Which driver a client gets: by the host, by name, or the user's own.
+local retab = require "retab"
+local scripted = require "spec.scripted_driver"
+
+local names = { "blocking", "luv", "ngx", "resty", "cqueues" }
+
+describe("the driver", function()
+  local loaded, globals, made
+
+  before_each(function()
+    loaded, globals, made = {}, { ngx = rawget(_G, "ngx"), vim = rawget(_G, "vim") }, {}
+    for _, name in ipairs(names) do
+      local module = "retab.driver." .. name
+      loaded[module] = package.loaded[module] or false
+      package.loaded[module] = {
+        new = function(settings)
+          made[#made + 1] = { name = name, settings = settings }
+          return scripted.new { scripted.page { "run_1" }, scripted.page { "run_1" } }
+        end,
+      }
+    end
+    loaded["resty.http"] = package.loaded["resty.http"] or false
+  end)
+
+  after_each(function()
+    for module, value in pairs(loaded) do package.loaded[module] = value or nil end
+    rawset(_G, "ngx", globals.ngx)
+    rawset(_G, "vim", globals.vim)
+  end)
+
+  --- Lists twice, in a host that shows these globals; gives the drivers that were made meanwhile.
+  local function chosen(host, options)
+    for name, value in pairs(host) do rawset(_G, name, value) end
+    local given = { api_key = "k", base_url = "https://api.example.com" }
+    for name, value in pairs(options or {}) do given[name] = value end
+    local client = retab.new(given)
+    local before = #made
+    for _ = 1, 2 do assert(client.workflows.experiments.runs.list {}) end
+    assert.equal(0, before)
+    return made
+  end
+
+  it("is blocking in a plain script, and one for all calls", function()
+    local drivers = chosen {}
+    assert.equal(1, #drivers)
+    assert.equal("blocking", drivers[1].name)
+  end)
+
+  it("is luv in Neovim", function()
+    assert.equal("luv", chosen({ vim = {} })[1].name)
+  end)
+
+  it("is ngx in nginx without lua-resty-http, whatever else is there", function()
+    package.loaded["resty.http"] = nil
+    local preload = package.preload["resty.http"]
+    package.preload["resty.http"] = function() error "broken" end
+    local name = chosen({ ngx = {}, vim = {} })[1].name
+    package.preload["resty.http"] = preload
+    assert.equal("ngx", name)
+  end)
+
+  it("is resty in nginx where lua-resty-http loads", function()
+    package.loaded["resty.http"] = {}
+    assert.equal("resty", chosen({ ngx = {} })[1].name)
+  end)
+
+  for _, name in ipairs(names) do
+    it("is " .. name .. " where the option says so, in any host", function()
+      assert.equal(name, chosen({ ngx = {}, vim = {} }, { driver = name })[1].name)
+    end)
+  end
+
+  it("is told what concerns connections", function()
+    local settings = chosen({}, { max_connections = 3, proxy = "http://127.0.0.1:3128", ca_file = "/f", ca_path = "/p" })[1]
+      .settings
+    assert.same({ max_connections = 3, proxy = "http://127.0.0.1:3128", ca_file = "/f", ca_path = "/p" }, settings)
+  end)
+
+  it("may be a table of the user's own, with five functions and no more", function()
+    local driver = scripted.new { scripted.status(503), scripted.page { "run_1" } }
+    local own = { send = driver.send, await = driver.await, cancel = driver.cancel, sleep = driver.sleep, now = driver.now }
+    local client = retab.new { api_key = "k", base_url = "https://api.example.com", driver = own }
+    assert.equal("run_1", assert(client.workflows.experiments.runs.list {}).data[1].id)
+    assert.equal(1, #driver.slept)
+    assert.equal(0, client:stats().connections)
+    local ended = false
+    client:spawn(function() ended = true end)
+    assert.is_true(ended)
+    client:close()
+    assert.same({}, made)
+  end)
+
+  it("is closed with its client, once, if it can be", function()
+    local driver, closed = scripted.new {}, 0
+    function driver.close() closed = closed + 1 end
+    local client = retab.new { api_key = "k", base_url = "https://api.example.com", driver = driver }
+    client:spawn(function() end)
+    client:close()
+    client:close()
+    assert.is_true(closed <= 1)
+  end)
+
+  it("of an unknown name raises at the caller's line, with those that there are", function()
+    local ok, message = pcall(function() retab.new { api_key = "k", driver = "libev" } end)
+    assert.is_false(ok)
+    assert.is_truthy(message:find("choice_spec.lua", 1, true), message)
+    for _, name in ipairs(names) do assert.is_truthy(message:find(name, 1, true), message) end
+  end)
+
+  it("that lacks a function raises, and says which there have to be", function()
+    for _, missing in ipairs { "send", "await", "cancel", "sleep", "now" } do
+      local driver = scripted.new {}
+      driver[missing] = nil
+      local ok, message = pcall(retab.new, { api_key = "k", driver = driver })
+      assert.is_false(ok)
+      assert.is_truthy(message:find(missing, 1, true), message)
+    end
+  end)
+end)
