@@ -105,12 +105,11 @@ static int collect(lua_State *L)
 void retab_cursor_register(lua_State *L)
 {
     static const luaL_Reg methods[] = {{"advance", advance}, {"after", after}, {NULL, NULL}};
-    if (luaL_newmetatable(L, CURSOR)) {
-        luaL_newlib(L, methods);
-        lua_setfield(L, -2, "__index");
-        lua_pushcfunction(L, collect);
-        lua_setfield(L, -2, "__gc");
-    }
+    luaL_newmetatable(L, CURSOR); /* filled also where it is there: memory may have run out in the middle of it */
+    luaL_newlib(L, methods);
+    lua_setfield(L, -2, "__index");
+    lua_pushcfunction(L, collect);
+    lua_setfield(L, -2, "__gc");
     lua_pop(L, 1);
     lua_pushcfunction(L, new_cursor);
     lua_setfield(L, -2, "cursor");

@@ -129,10 +129,9 @@ void retab_json_new(lua_State *L)
 {
     struct retab_json *r = lua_newuserdatauv(L, sizeof *r, 1);
     memset(r, 0, sizeof *r);
-    if (luaL_newmetatable(L, READER)) {
-        lua_pushcfunction(L, collect);
-        lua_setfield(L, -2, "__gc");
-    }
+    luaL_newmetatable(L, READER); /* filled also where it is there: memory may have run out in the middle of it */
+    lua_pushcfunction(L, collect);
+    lua_setfield(L, -2, "__gc");
     lua_setmetatable(L, -2);
     start_learning(L, r, lua_gettop(L));
 }

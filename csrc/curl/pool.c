@@ -318,15 +318,14 @@ static int clock_seconds(lua_State *L)
 
 static void new_type(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFunction closer)
 {
-    if (luaL_newmetatable(L, name)) {
-        lua_newtable(L);
-        luaL_setfuncs(L, methods, 0);
-        lua_setfield(L, -2, "__index");
-        lua_pushcfunction(L, closer);
-        lua_setfield(L, -2, "__gc");
-        lua_pushcfunction(L, closer);
-        lua_setfield(L, -2, "__close");
-    }
+    luaL_newmetatable(L, name); /* filled also where it is there: memory may have run out in the middle of it */
+    lua_newtable(L);
+    luaL_setfuncs(L, methods, 0);
+    lua_setfield(L, -2, "__index");
+    lua_pushcfunction(L, closer);
+    lua_setfield(L, -2, "__gc");
+    lua_pushcfunction(L, closer);
+    lua_setfield(L, -2, "__close");
     lua_pop(L, 1);
 }
 

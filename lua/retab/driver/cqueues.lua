@@ -27,7 +27,7 @@ function driver_module.new(settings)
   local driver = {}
   local watched = {} -- descriptor -> what cqueues.poll takes
   local waiting = {} -- transfer id -> the condition of its coroutine
-  local polling -- the cqueue in which a coroutine polls for all
+  local polling = setmetatable({}, { __mode = "v" }) -- here: the cqueue in which a coroutine polls for all; it may be dropped
   local changed = condition.new() -- there is something else to poll for
   local more = false -- maybe there are finished transfers whose coroutines were not woken yet
   local turned = 0 -- when others had their turn last, as far as a wait here shows
@@ -55,7 +55,7 @@ function driver_module.new(settings)
 
   --- After anything that can have changed what is to be watched, or ended a transfer.
   local function settle()
-    if polling then changed:signal() else watch() end
+    if polling.here then changed:signal() else watch() end
     local woken, id = 0, nil
     while woken < wakes do
       id = not closed and pool:finished()
@@ -78,9 +78,9 @@ function driver_module.new(settings)
       count = count + 1
       objects[count] = timeout
     end
-    polling = here
+    polling.here = here
     local ready_objects = { cqueues.poll(unpack(objects, 1, count)) }
-    polling = nil
+    polling.here = nil
     for _, ready in ipairs(ready_objects) do
       if closed then break end
       local descriptor = type(ready) == "table" and ready.pollfd
@@ -113,7 +113,7 @@ function driver_module.new(settings)
       cqueues.sleep(0)
     end
     while not (closed or transfer:done()) do
-      if polling == here then
+      if polling.here == here then
         waiting[id] = waiting[id] or condition.new()
         waiting[id]:wait()
       else
@@ -122,7 +122,7 @@ function driver_module.new(settings)
       end
     end
     waiting[id] = nil
-    if not polling then hand_over() end
+    if not polling.here then hand_over() end
     turned = cqueues.monotime()
     return transfer:result()
   end
@@ -171,7 +171,7 @@ function driver_module.new(settings)
   function driver.close()
     closed = true
     settle()
-    if not polling then hand_over() end
+    if not polling.here then hand_over() end
   end
 
   return driver
