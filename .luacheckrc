@@ -11,4 +11,4 @@ files["spec/driver"].globals = { "ngx", "vim" }
 files["spec/simulator"].std = "ngx_lua"
 files["bench/walkers/allocations.lua"].read_globals = { "allocations" }
 files["examples/openresty"].std = "ngx_lua"
-files["examples/neovim"].read_globals = { "vim" }
+files["examples/neovim"].globals = { "vim" }

@@ -22,9 +22,13 @@
 #define lua_newuserdatauv(L, size, slots) lua_newuserdata((L), (size))
 #define lua_setiuservalue(L, index, slot) lua_setfenv((L), (index))
 #define lua_getiuservalue(L, index, slot) lua_getfenv((L), (index))
+#undef luaL_newlib /* LuaJIT's, by way of its luaL_setfuncs */
 #define luaL_newlib(L, functions) (lua_newtable(L), luaL_register((L), NULL, (functions)))
 
-static inline void luaL_setfuncs(lua_State *L, const luaL_Reg *functions, int upvalues)
+/* Under a name of our own: LuaJIT has a luaL_setfuncs, PUC's 5.1 has none. */
+#define luaL_setfuncs retab_compat_setfuncs
+
+static inline void retab_compat_setfuncs(lua_State *L, const luaL_Reg *functions, int upvalues)
 {
     for (; functions->name != NULL; functions++) {
         for (int i = 0; i < upvalues; i++) {

@@ -27,8 +27,8 @@ function interpreter.start(script, environment, errors)
   for name, value in pairs(environment or {}) do
     if value then words[#words + 1] = quote(name .. "=" .. value) end
   end
-  words[#words + 1] = ("%s %s %s%s; echo exit $?"):format(quote(root .. "scripts/lua"), interpreter.version, quote(path),
-    errors and " 2>&1" or "")
+  words[#words + 1] = ("%s %s %s%s; echo exit $?"):format(quote(root .. "scripts/lua"), interpreter.version,
+    quote(path), errors and " 2>&1" or "")
   return { output = assert(io.popen(table.concat(words, " "))), path = path }
 end
 

@@ -26,15 +26,16 @@ enum retab_cursor_state retab_cursor_advance(struct retab_cursor *cursor, const 
     if (landmark->bytes != NULL && landmark->length == length && memcmp(landmark->bytes, after, length) == 0) {
         return RETAB_CURSOR_LOOP;
     }
+    /* in this order, so that the same call can be made again where there was no memory */
+    if (copy(&cursor->next, after, length) != 0) {
+        return RETAB_CURSOR_NO_MEMORY;
+    }
     if (cursor->steps == cursor->reach) {
         if (copy(&cursor->landmark, after, length) != 0) {
             return RETAB_CURSOR_NO_MEMORY;
         }
         cursor->reach = cursor->reach == 0 ? 1 : cursor->reach * 2;
         cursor->steps = 0;
-    }
-    if (copy(&cursor->next, after, length) != 0) {
-        return RETAB_CURSOR_NO_MEMORY;
     }
     cursor->steps++;
     return RETAB_CURSOR_NEXT;

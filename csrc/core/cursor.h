@@ -28,7 +28,7 @@ enum retab_cursor_state {
     RETAB_CURSOR_NEXT,     /* another request, with `next` */
     RETAB_CURSOR_OVER,     /* no cursor, or an empty one: the walk is over */
     RETAB_CURSOR_LOOP,     /* a cursor that came before */
-    RETAB_CURSOR_NO_MEMORY /* nothing has changed */
+    RETAB_CURSOR_NO_MEMORY /* the same call can be made again */
 };
 
 /* Moves on to the cursor that came with the last page; NULL where there was none. */

@@ -30,7 +30,7 @@ static int refuse_text(lua_State *L, const struct retab_json *reader)
 /* What came, by the kinds that retab_json_peek gives; 0 for what is missing. It is judged when all of the
  * text was read: what is not JSON is called that first, and of a member that comes twice the last one counts. */
 struct envelope {
-    int select;
+    int flags; /* of `data`, for retab_json_value */
     char data, metadata, before, after;
 };
 
@@ -100,7 +100,8 @@ static int read_envelope(lua_State *L, struct retab_json *reader, struct retab_j
             return read_object(L, reader, place, read_metadata, envelope);
         }
     }
-    return retab_json_value(L, reader, place, is_data && envelope->select) != 0 ? refuse_text(L, reader) : 0;
+    const int flags = is_data ? envelope->flags : 0;
+    return retab_json_value(L, reader, place, flags) != 0 ? refuse_text(L, reader) : 0;
 }
 
 /* Refuses a member unless it is of this kind. */
@@ -146,7 +147,7 @@ static int envelope(lua_State *L)
     const char *body = lua_tolstring(L, 1, &length);
     lua_settop(L, 2);
     retab_json_options(L, 2, &options);
-    struct envelope state = {options.fields != 0, 0, 0, 0, 0};
+    struct envelope state = {RETAB_JSON_DENSE | (options.fields != 0 ? RETAB_JSON_SELECT : 0), 0, 0, 0, 0};
     struct retab_json *reader = retab_json_checkout(L);
     const int index = lua_gettop(L);
     retab_json_begin(L, reader, index, body, length, &options);

@@ -77,6 +77,10 @@ static int copy_paths(lua_State *L, struct retab_fields *fields, int index)
         size_t size;
         lua_rawgeti(L, index, RETAB_INDEX(i));
         const char *path = lua_tolstring(L, -1, &size);
+        if (path == NULL) {
+            luaL_error(L, "fields changed while they were read");
+            break;
+        }
         size++; /* and its NUL */
         same = same && length + size <= before && memcmp(fields->paths + length, path, size) == 0;
         if (!same) {

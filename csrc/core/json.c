@@ -73,11 +73,13 @@ struct retab_json {
     struct retab_fields fields;
     struct frame *frames;
     size_t depth, frame_room, max_depth;
+    size_t dense;                   /* the depth of the array that gets no holes; 0 for none */
     uint64_t objects, text_objects; /* how many were opened so far, and before this text */
     int anchors, null;              /* stack indices; the anchors are a table, the reader's user value */
     struct retab_json_place root;
     unsigned places;
     int anchored;
+    int finalized; /* other finalizers may decode still, while the Lua state is closed */
 };
 
 /* ---- the reader ------------------------------------------------------------------------------------ */
@@ -111,6 +113,7 @@ static int collect(lua_State *L)
     retab_text_free(&r->text);
     retab_fields_free(&r->fields);
     memset(r, 0, sizeof *r);
+    r->finalized = 1;
     return 0;
 }
 
@@ -150,6 +153,11 @@ struct retab_json *retab_json_checkout(lua_State *L)
 
 void retab_json_checkin(lua_State *L, int index)
 {
+    if (((struct retab_json *)lua_touserdata(L, index))->finalized) {
+        lua_pushcfunction(L, collect);
+        lua_pushvalue(L, index);
+        lua_call(L, 1, 0); /* nobody else will */
+    }
     lua_pushvalue(L, index);
     lua_replace(L, lua_upvalueindex(1));
 }
@@ -165,7 +173,7 @@ void retab_json_begin(lua_State *L, struct retab_json *r, int index, const char 
     r->max_depth = options->max_depth;
     r->depth = 0;
     r->text_objects = r->objects;
-    if (r->places >= PLACES) {
+    if (r->places >= PLACES || r->finalized) {
         start_learning(L, r, index);
     }
     lua_getiuservalue(L, index, 1);
@@ -445,10 +453,10 @@ static int open_container(lua_State *L, struct retab_json *r, struct retab_json_
 }
 
 /* Stores the value on top in the frame's table, below it (and below its key, in an object). */
-static inline void store(lua_State *L, struct frame *frame, int absent, int repeated)
+static inline void store(lua_State *L, struct frame *frame, int absent, int repeated, int dense)
 {
     if (frame->kind == '[') {
-        frame->count++;
+        frame->count += !(absent && dense);
         if (absent) {
             lua_pop(L, 1);
         } else {
@@ -540,7 +548,7 @@ static void skip_alike(struct retab_json *r, struct retab_json_object *object, i
         children[i].start += r->text.p - before;
         children[i].met_in = at->object;
     }
-    r->text.p = behind;
+    r->text.p = retab_text_space(behind); /* there may be more of it here */
     object->next = to;
     object->met = object->met > to ? object->met : to;
 }
@@ -638,7 +646,7 @@ static int build(lua_State *L, struct retab_json *r, struct retab_json_place *pl
                 if (r->depth == outside) {
                     return 0;
                 }
-                store(L, &r->frames[r->depth - 1], absent, next.repeated);
+                store(L, &r->frames[r->depth - 1], absent, next.repeated, r->depth == r->dense);
                 absent = 0;
                 more = advance(r);
             }
@@ -687,10 +695,11 @@ const char *retab_json_kind(char kind)
     }
 }
 
-int retab_json_value(lua_State *L, struct retab_json *r, struct retab_json_place *place, int select)
+int retab_json_value(lua_State *L, struct retab_json *r, struct retab_json_place *place, int flags)
 {
     r->text.p = retab_text_space(r->text.p);
-    return build(L, r, place, select ? RETAB_FIELDS_ROOT : RETAB_FIELDS_ALL);
+    r->dense = (flags & RETAB_JSON_DENSE) != 0 ? r->depth + 1 : 0;
+    return build(L, r, place, (flags & RETAB_JSON_SELECT) != 0 ? RETAB_FIELDS_ROOT : RETAB_FIELDS_ALL);
 }
 
 int retab_json_end(struct retab_json *r)
@@ -753,8 +762,8 @@ void retab_json_options(lua_State *L, int index, struct retab_json_options *opti
             known = known || strcmp(lua_tostring(L, -2), names[i]) == 0;
         }
         if (!known) {
-            lua_pushvalue(L, -2);
-            luaL_error(L, "unknown option '%s': null, fields and max_depth are allowed", lua_tostring(L, -1));
+            luaL_error(L, "unknown option '%s': null, fields and max_depth are allowed",
+                       lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : luaL_typename(L, -2));
         }
     }
     lua_getfield(L, index, "null");
@@ -786,15 +795,15 @@ static int decode(lua_State *L)
     struct retab_json *r = retab_json_checkout(L);
     const int reader = lua_gettop(L);
     retab_json_begin(L, r, reader, text, length, &options);
-    if (retab_json_value(L, r, &r->root, options.fields != 0) == 0 && retab_json_end(r) == 0) {
+    if (retab_json_value(L, r, &r->root, options.fields != 0 ? RETAB_JSON_SELECT : 0) == 0 && retab_json_end(r) == 0) {
         retab_json_checkin(L, reader);
         return 1;
     }
     lua_settop(L, reader);
-    retab_json_checkin(L, reader);
     lua_pushnil(L);
     lua_pushstring(L, retab_json_message(r));
     lua_pushinteger(L, (lua_Integer)retab_json_position(r));
+    retab_json_checkin(L, reader);
     return 3;
 }
 

@@ -62,8 +62,13 @@ void retab_json_begin(lua_State *L, struct retab_json *reader, int index, const 
 /* The place of the whole document. */
 struct retab_json_place *retab_json_root(struct retab_json *reader);
 
-/* Pushes the next value, which stands at `place`. With `select`, only what the fields name is built. */
-int retab_json_value(lua_State *L, struct retab_json *reader, struct retab_json_place *place, int select);
+/* What retab_json_value is to do with a value: build only what the fields name; as an array, close up where a
+ * null becomes nil, so that the table has no holes. */
+#define RETAB_JSON_SELECT 1 /* paths pass through arrays: the scalars in these keep their places */
+#define RETAB_JSON_DENSE 2
+
+/* Pushes the next value, which stands at `place`. */
+int retab_json_value(lua_State *L, struct retab_json *reader, struct retab_json_place *place, int flags);
 
 /* Only white space may follow. */
 int retab_json_end(struct retab_json *reader);

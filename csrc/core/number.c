@@ -163,18 +163,20 @@ static inline int is_digit(char c)
 static int nearest(struct retab_text *text, const char *from, const char *to, double *real)
 {
     const char *point = localeconv()->decimal_point;
-    const char *dot = memchr(from, '.', (size_t)(to - from));
-    if (dot == NULL || strcmp(point, ".") == 0) {
-        *real = strtod(from, NULL); /* what ends a number of JSON ends one of strtod's */
+    if (strcmp(point, ".") == 0) {
+        *real = strtod(from, NULL); /* what ends a number of JSON ends one of strtod's, with this point */
     } else {
-        const size_t head = (size_t)(dot - from), tail = (size_t)(to - dot) - 1, width = strlen(point);
+        const char *dot = memchr(from, '.', (size_t)(to - from));
+        const size_t head = (size_t)((dot != NULL ? dot : to) - from);
+        const size_t tail = dot != NULL ? (size_t)(to - dot) - 1 : 0;
+        const size_t width = dot != NULL ? strlen(point) : 0;
         char *local = retab_text_scratch(text, head + width + tail + 1);
         if (local == NULL) {
             return -1;
         }
         memcpy(local, from, head);
         memcpy(local + head, point, width);
-        memcpy(local + head + width, dot + 1, tail);
+        memcpy(local + head + width, to - tail, tail);
         local[head + width + tail] = '\0';
         *real = strtod(local, NULL);
     }

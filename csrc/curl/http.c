@@ -12,6 +12,8 @@
 /* More of an answer's header than this is refused: nothing honest comes near. */
 #define HEADER_BYTES ((size_t)256 * 1024)
 
+enum { BODY_TOO_LARGE = 1, HEADER_TOO_LARGE };
+
 /* A larger body buffer is not kept for the next transfer. */
 #define KEPT_BYTES ((size_t)1024 * 1024)
 
@@ -20,6 +22,8 @@
 
 /* A change of ours: the loop has to let go of a socket before it is closed, since another may get its number. */
 #define CLOSE (CURL_POLL_REMOVE + 1)
+
+_Static_assert(sizeof(((struct retab_http_transfer *)NULL)->error) == CURL_ERROR_SIZE, "as large as libcurl wants it");
 
 /* ---- time and memory ------------------------------------------------------------------------------- */
 
@@ -78,7 +82,7 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *context)
         return length;
     }
     if (head->length + length > HEADER_BYTES) {
-        transfer->too_large = 1;
+        transfer->too_large = HEADER_TOO_LARGE;
         return 0;
     }
     return append(head, bytes, length) ? length : 0;
@@ -90,7 +94,7 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *context)
     struct retab_http_buffer *body = &transfer->kit->body;
     const size_t length = size * count;
     if (length > transfer->max_body - body->length) {
-        transfer->too_large = 1;
+        transfer->too_large = BODY_TOO_LARGE;
         return 0;
     }
     if (body->length == 0) {
@@ -354,8 +358,23 @@ void retab_http_close(struct retab_http_pool *pool)
     pool->change_count = pool->change_at = pool->change_room = 0;
 }
 
+/* The time since `left` was the caller's own: it counts for no transfer that runs. */
+static void skip_idle(struct retab_http_pool *pool)
+{
+    const int64_t entered = retab_http_now();
+    for (struct retab_http_transfer *transfer = pool->first; transfer != NULL; transfer = transfer->next) {
+        if (transfer->state == RETAB_HTTP_RUNNING) {
+            transfer->expires += entered - (transfer->since > pool->left ? transfer->since : pool->left);
+        }
+    }
+    pool->left = entered;
+}
+
 void retab_http_step(struct retab_http_pool *pool)
 {
+    if (pool->left != 0) {
+        skip_idle(pool);
+    }
     (void)step(pool, CURL_SOCKET_TIMEOUT, 0);
 }
 
@@ -366,12 +385,7 @@ void retab_http_ready(struct retab_http_pool *pool, int socket, int readable, in
 
 void retab_http_wait(struct retab_http_pool *pool, int64_t most)
 {
-    const int64_t entered = retab_http_now();
-    for (struct retab_http_transfer *transfer = pool->first; transfer != NULL; transfer = transfer->next) {
-        if (transfer->state == RETAB_HTTP_RUNNING) {
-            transfer->expires += entered - (transfer->since > pool->left ? transfer->since : pool->left);
-        }
-    }
+    skip_idle(pool);
     if (!step(pool, CURL_SOCKET_TIMEOUT, 0)) {
         const int64_t due = retab_http_until_due(pool);
         most = due < most ? due : most;
@@ -450,9 +464,9 @@ static CURLcode set_options(struct retab_http_transfer *transfer, const char *ur
     struct retab_http_pool *pool = transfer->pool;
     CURL *easy = transfer->kit->easy;
 #if CURL_AT_LEAST_VERSION(7, 85, 0)
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    CURLcode code = curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
 #else
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
+    CURLcode code = curl_easy_setopt(easy, CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
 #endif
 #if CURL_AT_LEAST_VERSION(7, 87, 0)
     curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* a name server that hangs holds up no timeout */
@@ -478,7 +492,9 @@ static CURLcode set_options(struct retab_http_transfer *transfer, const char *ur
         curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, pool);
     }
     /* these copy a string: each may find no memory */
-    CURLcode code = curl_easy_setopt(easy, CURLOPT_URL, url);
+    if (code == CURLE_OK) {
+        code = curl_easy_setopt(easy, CURLOPT_URL, url);
+    }
     if (code == CURLE_OK) {
         code = curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "");
     }
@@ -559,7 +575,8 @@ const char *retab_http_error_kind(const struct retab_http_transfer *transfer)
 const char *retab_http_error_message(const struct retab_http_transfer *transfer)
 {
     if (transfer->too_large) {
-        return "the answer is larger than max_body_bytes allows";
+        return transfer->too_large == BODY_TOO_LARGE ? "the answer is larger than max_body_bytes allows"
+                                                     : "the header of the answer is larger than 256 KiB";
     }
     if (transfer->timed_out) {
         return "no answer in time";

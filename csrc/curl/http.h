@@ -59,7 +59,7 @@ struct retab_http_pool {
     int spares, running;
     int64_t ids, connections; /* how many so far */
     int64_t due;              /* when libcurl's timer wants a step; NEVER */
-    int64_t left;             /* when retab_http_wait was left last */
+    int64_t left;             /* since when the time is the caller's own; 0 where nobody waits */
     struct retab_http_change *changes;
     size_t change_count, change_at, change_room;
     int max_connections;
@@ -101,8 +101,8 @@ void retab_http_step(struct retab_http_pool *pool);
 /* The same, for what an event of a socket makes possible. */
 void retab_http_ready(struct retab_http_pool *pool, int socket, int readable, int writable);
 
-/* Waits for the network, `most` at most, and does what can be done then. The time between two calls is the
- * caller's own: it counts for no transfer. */
+/* Waits for the network, `most` at most, and does what can be done then. In a pool that was ever waited for so,
+ * the time between its functions is the caller's own, and counts for no transfer that runs. */
 void retab_http_wait(struct retab_http_pool *pool, int64_t most);
 
 /* How long until a step is due by the clock; NEVER where nothing is under way. */

@@ -3,6 +3,7 @@
 local failure = require "retab.error"
 local params = require "retab.params"
 local retry = require "retab.retry"
+local task = require "retab.task"
 
 local call = {}
 
@@ -12,6 +13,7 @@ local function current_key(session)
   if type(key) == "function" then key = key() end
   local problem = call.key_problem(key)
   if problem then params.raise("api_key " .. problem) end
+  session.last_key = key
   return key
 end
 
@@ -76,10 +78,17 @@ function call.lower_names(headers)
   local lower = {}
   for name, value in pairs(headers or {}) do
     if type(name) == "string" then
-      lower[name:lower()] = type(value) == "table" and table.concat(value, ", ") or value
+      lower[name:lower()] = type(value) == "table" and table.concat(value, ", ") or tostring(value)
     end
   end
   return lower
+end
+
+--- Cancels what a driver of tables sent, when the call is collected; libcurl's tickets do so themselves.
+local function guard(session, ticket)
+  return task.on_collect(function()
+    if session.tickets[ticket] and not session.closed then pcall(session:driver().cancel, ticket) end
+  end)
 end
 
 --- Sends the next attempt of a pending call. It has `left` seconds, no more than the timeout.
@@ -99,8 +108,10 @@ local function attempt(pending, left)
     method = request.method, url = failure.mask(request.url, key), headers = shown(request.headers, key),
     attempt = pending.attempts,
   })
-  pending.ticket = session:driver().send(request)
-  session.tickets[pending.ticket] = true
+  local ticket, problem = session:driver().send(request)
+  pending.ticket, pending.unsent = ticket, problem
+  if ticket ~= nil then session.tickets[ticket] = true end
+  pending.guard = ticket ~= nil and type(ticket) ~= "userdata" and guard(session, ticket) or nil
 end
 
 --- Sends a request.
@@ -117,7 +128,7 @@ end
 --- Whether a pending call could be received without waiting, as far as the driver can tell.
 function call.is_ready(pending)
   local ready = pending.session:driver().ready
-  return ready ~= nil and ready(pending.ticket)
+  return pending.ticket == nil or (ready ~= nil and ready(pending.ticket))
 end
 
 --- Gives up a pending call.
@@ -126,7 +137,7 @@ function call.cancel(pending)
   if ticket == nil then return end
   pending.ticket = nil
   pending.session.tickets[ticket] = nil
-  if not pending.session.closed then pending.session:driver().cancel(ticket) end
+  if not pending.session.closed then pcall(pending.session:driver().cancel, ticket) end
 end
 
 --- Adds to an error's fields what is known of the call, and makes the object.
@@ -140,10 +151,15 @@ function call.fail(pending, fields)
   return nil, err.message, err
 end
 
+--- The kinds of error that a driver can tell.
+local driver_kinds = {
+  timeout = true, connection = true, tls = true, too_large = true, decode = true, cancelled = true,
+}
+
 --- What a driver says of a request that got no answer, as fields of an error.
 local function from_driver(err)
-  if type(err) == "table" then return { kind = err.kind or "connection", message = err.message or "no answer" } end
-  return { kind = "connection", message = tostring(err or "no answer") }
+  if type(err) ~= "table" then err = { message = err } end
+  return { kind = driver_kinds[err.kind] and err.kind or "connection", message = tostring(err.message or "no answer") }
 end
 
 --- What is said of a call whose client was closed while it waited, as fields of an error.
@@ -157,8 +173,9 @@ end
 --- @return table|nil headers
 local function await(pending)
   local session, ticket = pending.session, pending.ticket
+  if ticket == nil then return nil, from_driver(pending.unsent) end
   local answer, err = session:driver().await(ticket)
-  pending.ticket = nil
+  pending.ticket, pending.guard = nil, nil
   session.tickets[ticket] = nil
   if not answer then return nil, session.closed and client_closed() or from_driver(err) end
   local headers, body = call.lower_names(answer.headers), answer.body or ""
@@ -167,11 +184,18 @@ local function await(pending)
     status = answer.status, headers = shown(headers, pending.key), url = failure.mask(pending.url, pending.key),
     attempt = pending.attempts,
   })
+  if #body > session.max_body_bytes then
+    local message = "the answer is larger than max_body_bytes allows"
+    return nil, { kind = "too_large", message = message, status = answer.status }
+  end
   if answer.status >= 200 and answer.status < 300 then
     return { status = answer.status, headers = headers, body = body }
   end
   return nil, failure.from_answer(answer.status, headers, body, pending.key), headers
 end
+
+--- A driver's clock that shows less does not count from 1970: HTTP's dates are then held against the system's.
+local first_epoch = 1e9
 
 --- Waits for the answer, with all the tries it takes. The deadline counts from here: what was sent ahead
 --- took nothing of the caller's time.
@@ -190,17 +214,17 @@ function call.receive(pending)
     if answer then return answer end
     local status = fields.status or fields.kind
     local now = driver.now()
-    fields.retry_after = retry.after(headers, now)
-    local delay = pending.attempts <= max_retries and retry.delay(pending.attempts - 1, status, headers, now)
+    local wall = now > first_epoch and now or os.time()
+    fields.retry_after = retry.after(headers, wall)
+    local delay = pending.attempts <= max_retries and retry.delay(pending.attempts - 1, status, headers, wall)
     if not delay or now + delay >= ends or session.closed then return call.fail(pending, fields) end
     if session.on_retry then
       local _, _, err = call.fail(pending, fields)
       notify(session.on_retry, { attempt = pending.attempts, delay = delay, error = err })
     end
     driver.sleep(delay)
-    if session.closed then
-      return call.fail(pending, client_closed())
-    end
+    if session.closed then return call.fail(pending, client_closed()) end
+    if driver.now() >= ends then return call.fail(pending, fields) end -- it slept longer than it was to
     session.stats.retries = session.stats.retries + 1
     attempt(pending, ends - driver.now())
   end

@@ -42,6 +42,17 @@ local function cut(text, length)
   return text:sub(1, length)
 end
 
+--- The ways in which a secret is written: as it is, in JSON, in a URL.
+local function spellings(secret)
+  local json = secret:gsub('["\\]', "\\%0")
+  local percent = secret:gsub("[^%w%-._~]", function(c) return ("%%%02X"):format(c:byte()) end)
+  local all = { secret }
+  for _, other in ipairs { json, (json:gsub("/", "\\/")), percent } do
+    if other ~= secret then all[#all + 1] = other end
+  end
+  return all
+end
+
 --- Replaces the secret wherever it stands, in strings and in tables of them.
 --- @param value any
 --- @param secret string|nil
@@ -49,8 +60,10 @@ end
 function failure.mask(value, secret)
   if not secret or #secret < shortest_secret then return value end
   if type(value) == "string" then
-    if not value:find(secret, 1, true) then return value end
-    return (value:gsub(secret:gsub("%W", "%%%0"), "***"))
+    for _, spelling in ipairs(spellings(secret)) do
+      if value:find(spelling, 1, true) then value = value:gsub(spelling:gsub("%W", "%%%0"), "***") end
+    end
+    return value
   end
   if type(value) ~= "table" then return value end
   local masked = {}

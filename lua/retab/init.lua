@@ -55,7 +55,7 @@ local client_options = {
   { "max_body_bytes", params.whole(1) },
   { "max_connections", params.whole(1, 10000) },
   { "null", params.anything, true },
-  { "user_agent", params.text },
+  { "user_agent", params.header_text },
   { "headers", params.headers },
   { "proxy", params.of_type "string" },
   { "ca_file", params.text },
@@ -104,7 +104,7 @@ function Session:close()
   self.closed = true
   local driver = self.driver_table
   if not driver then return end
-  for ticket in pairs(self.tickets) do driver.cancel(ticket) end
+  for ticket in pairs(self.tickets) do pcall(driver.cancel, ticket) end
   self.tickets = {}
   if driver.close then driver.close() end
 end

@@ -113,11 +113,11 @@ end
 --- An answer of the 200s to a page.
 --- @return table|nil page
 --- @return table|nil fields of an error
-local function to_page(endpoint, answer, options)
+local function to_page(endpoint, answer, options, secret)
   local problem
   local content_type = answer.headers["content-type"] or ""
   if not is_json(content_type) then
-    problem = ("the answer is not JSON but %s: %s"):format(content_type, excerpt(answer.body))
+    problem = ("the answer is not JSON but %s: %s"):format(content_type, excerpt(failure.mask(answer.body, secret)))
   elseif answer.body == "" then
     problem = "the answer is empty where JSON is expected"
   else
@@ -130,10 +130,10 @@ local function to_page(endpoint, answer, options)
     end
     problem = message
   end
-  return nil, {
+  return nil, failure.mask({
     kind = "decode", message = problem, status = answer.status, request_id = answer.headers["x-request-id"],
     body = answer.body,
-  }
+  }, secret)
 end
 
 --- Sends the request of a page.
@@ -153,11 +153,8 @@ end
 function Endpoint:receive(pending, checked, options, own_options)
   local answer, message, err = call.receive(pending)
   if not answer then return nil, message, err end
-  local page, fields = to_page(self, answer, options)
-  if not page then
-    fields = failure.mask(fields, pending.key)
-    return call.fail(pending, fields)
-  end
+  local page, fields = to_page(self, answer, options, pending.key)
+  if not page then return call.fail(pending, fields) end
   origins[page] = { endpoint = self, params = checked, options = own_options or options }
   return page
 end
@@ -224,19 +221,18 @@ function list.bind(session, declaration)
   --- Makes `public.f(...)` and `public:f(...)` the same.
   local function define(name, f)
     public[name] = function(first, ...)
+      if session.closed then params.raise("client is closed") end
       if rawequal(first, public) then return f(...) end
       return f(first, ...)
     end
   end
 
   local function walk(kind, given, given_options)
-    if session.closed then params.raise("client is closed") end
     local checked, options = check(endpoint, given, given_options, walk_options)
     return pager[kind](endpoint, checked, options)
   end
 
   define("list", function(given, given_options)
-    if session.closed then params.raise("client is closed") end
     local checked, options = check(endpoint, given, given_options, call_options)
     return endpoint:list(checked, options)
   end)
@@ -256,12 +252,11 @@ function list.bind(session, declaration)
     if type(body or "") ~= "string" then params.raise("bad argument 'body': a string is expected") end
     local options = params.check(call_options, given_options, "option")
     headers, body = call.lower_names(headers), body or ""
-    local secret = type(session.api_key) == "string" and session.api_key or nil
+    local secret = session.last_key or (type(session.api_key) == "string" and session.api_key) or nil
     local page, fields
     if status >= 200 and status < 300 then
-      page, fields = to_page(endpoint, { status = status, headers = headers, body = body }, options)
+      page, fields = to_page(endpoint, { status = status, headers = headers, body = body }, options, secret)
       if page then return page end
-      fields = failure.mask(fields, secret)
     else
       fields = failure.from_answer(status, headers, body, secret)
     end

@@ -85,6 +85,7 @@ local function next_entry(walk)
     if err then err.cursor = walk.cursor end
     return nil, message, err
   end
+  entry.is_cut = entry.count > walk.items_left
   entry.count = math.min(entry.count, walk.items_left)
   walk.pages_left = walk.pages_left - 1
   walk.items_left = walk.items_left - entry.count
@@ -139,7 +140,8 @@ local function next_page(walk)
   local page = entry.page
   for index = #page.data, entry.count + 1, -1 do page.data[index] = nil end
   for index = 1, entry.count do hand_out(walk, page.data[index]) end
-  if entry.more then page.list_metadata.after = walk.cursor end
+  -- where the page was cut, or the server's cursor stops at a window, it goes on behind the last run
+  if entry.more or entry.is_cut then page.list_metadata.after = walk.cursor end
   return page
 end
 

@@ -1,7 +1,7 @@
 --- A walk over a date range in several windows at a time: same runs, same order, each once.
 ---
 --- The first page is that of the whole range; its times tell how dense the runs are. From there windows of
---- about a page each are cut, as many at once as the caller allows, and read in order.
+--- about a page each are cut, as many in flight as the caller allows, and read in order.
 ---
 --- Neighbouring windows share the moment at which they meet, and a server may round dates as it likes, so they
 --- may overlap. All windows are stretches of one order: where the first run of the next window turns up, the
@@ -13,9 +13,17 @@ local window = require "retab.window"
 
 local parallel = {}
 
---- How full a window is meant to be. A page that overflows costs a second request, one that is not full is a
---- part of one: where runs come evenly, windows get fuller step by step, and where one overflows, less full.
-local fill = { first = 0.9, least = 0.8, most = 0.98, more = 0.01, less = 0.05 }
+--- How full a window is meant to be, as a part of a page. One that overflows costs a second request, one that is not
+--- full is a part of one: the more evenly the runs come, the fuller. (On even data 104 requests where 100 are the
+--- least, with windows always 0.9 full 111.)
+local fill = { least = 0.7, most = 0.98 }
+
+--- How far the counts of the windows were off, as a part of a page: a guess to begin with, and how much the latest one
+--- weighs in it. So many times that is left free.
+local deviation = { first = 0.04, weight = 0.25, margin = 2 }
+
+--- How much the latest window weighs in the runs per second, unless it is off by more than a factor of two.
+local rate_weight = 0.4
 
 --- A window is at most this many times as long as the one before: density is a guess.
 local growth = 4
@@ -23,8 +31,9 @@ local growth = 4
 --- Windows at a time, in flight or waiting to be read, for each that may be in flight.
 local ahead = 2
 
---- Windows meet at whole seconds: all servers read those alike.
-local shortest = 1
+--- Windows meet at whole seconds: all servers read those alike. Where a server turns out to round to more than that,
+--- they get longer, up to a day.
+local shortest = { first = 1, most = 86400, growth = 4 }
 
 local Parallel = {}
 Parallel.__index = Parallel
@@ -46,6 +55,15 @@ local function check(endpoint, checked)
   end
 end
 
+--- How many requests are under way.
+local function in_flight(self)
+  local count = 0
+  for _, under_way in ipairs(self.windows) do
+    if under_way:is_under_way() then count = count + 1 end
+  end
+  return count
+end
+
 --- @param plan table as for window.new, and `parallel`: how many windows at a time
 --- @param checked table the caller's parameters
 --- @return table source next, close
@@ -53,7 +71,7 @@ function parallel.new(plan, checked)
   check(plan.endpoint, checked)
   local from, to = plan.endpoint.range[1], plan.endpoint.range[2]
   local _, last = dates.span(checked[to] or "")
-  return setmetatable({
+  local self = setmetatable({
     plan = plan,
     params = checked,
     ascending = checked.order == "asc",
@@ -62,9 +80,13 @@ function parallel.new(plan, checked)
     windows = {}, -- in order, the one that is read first
     seam = nil, -- epoch seconds: where the next window begins; nil: before the first page, or at the end
     length = nil, -- seconds of the next window; math.huge: as long as there is
-    fill = fill.first,
+    shortest = shortest.first, -- seconds
+    rate = nil, -- runs per second
+    deviation = deviation.first,
     handed_out = nil, -- the id of the last run that was
   }, Parallel)
+  plan.may_send = function() return in_flight(self) < plan.parallel end
+  return self
 end
 
 --- The id of a run of an entry.
@@ -80,86 +102,142 @@ local function time_of(run)
   return type(text) == "string" and dates.span(text) or nil
 end
 
---- Adds the window from the seam on, and moves the seam.
+--- Adds the window from the seam on, and moves the seam. A seam that rounding put outside the range is the range's
+--- own end.
 local function cut(self)
   local checked = params.copy(self.params)
   local near, far = self.seam, nil
   if near and self.ascending then
-    checked[self.from] = dates.format(near)
+    if near > self.first then checked[self.from] = dates.format(near) end
     far = near + self.length
     if far < math.floor(self.last) then checked[self.to] = dates.format(far) else far = nil end
   elseif near then
-    checked[self.to] = dates.format(near)
+    if near < self.last then checked[self.to] = dates.format(near) end
     far = near - self.length
     if far > math.ceil(self.first) then checked[self.from] = dates.format(far) else far = nil end
   end
   local added = window.new(self.plan, checked)
-  added.seconds = far and self.length
+  added.near, added.seconds = near, far and self.length
+  added.expected = far and self.rate and self.length * self.rate
   self.seam = far
   self.windows[#self.windows + 1] = added
   return added
 end
 
---- How many requests are under way.
-local function in_flight(self)
-  local count = 0
-  for _, under_way in ipairs(self.windows) do
-    if under_way:is_under_way() then count = count + 1 end
-  end
-  return count
+--- Whether a window's next page is to be sent for: that of the one that is read when it is needed, those of the
+--- others as far as they hold no more than a page.
+local function wants_page(self, index)
+  local asked = self.windows[index]
+  if asked.pending or asked.failed or asked.state ~= "next" then return false end
+  if not asked:peek() then return true end
+  return index > 1 and self.plan.prefetch > 0 and asked.first_arrived == asked.last_arrived
 end
 
---- Keeps as many windows under way as the caller allows.
+--- Keeps as many requests under way as the caller allows, those that are read soonest first.
 local function launch(self)
-  while self.seam and #self.windows < self.plan.parallel * ahead and in_flight(self) < self.plan.parallel do
-    cut(self):send()
+  local room = self.plan.parallel - in_flight(self)
+  for index, waiting in ipairs(self.windows) do
+    if room > 0 and wants_page(self, index) then
+      waiting:send()
+      room = room - 1
+    end
   end
+  while room > 0 and self.seam and #self.windows < self.plan.parallel * ahead do
+    cut(self):send()
+    room = room - 1
+  end
+end
+
+--- How long the next window should be, from how many runs came in so many seconds.
+local function resize(self, count, seconds)
+  local rate = count / math.max(seconds, 1e-6)
+  local known = self.rate
+  if known and rate < 2 * known and known < 2 * rate then rate = known + rate_weight * (rate - known) end
+  self.rate = rate
+  local part = math.max(fill.least, fill.most - deviation.margin * self.deviation)
+  local most = self.length and self.length < math.huge and self.length * growth or math.huge
+  self.length = math.max(self.shortest, math.floor(math.min(part * self.params.limit / rate, most)))
+end
+
+--- Notes how far a window's count was off.
+local function judge(self, opened, count)
+  if not opened.expected then return end
+  local off = math.min(math.abs(count - opened.expected) / self.params.limit, 0.5)
+  self.deviation = self.deviation + deviation.weight * (off - self.deviation)
 end
 
 --- Learns from the first page of a window how long the next one should be. A window that was cut at one end
 --- only, and has more than a page, is cut behind that page: the next windows go on there.
-local function learn(self, arrived)
-  local data = arrived:peek().page.data
-  local count, seconds = #data, arrived.seconds
+local function learn(self, opened)
+  if opened.learnt then return end
+  local data = opened:peek().page.data
+  local count, seconds = #data, opened.seconds
+  opened.learnt = count > 0
+  local overflows = opened.state == "next"
   if count == 0 then
-    self.length = math.huge -- nobody knows how long nothing lasts: the next page tells
+    if not overflows then self.length, self.rate = math.huge, nil end -- nobody knows how long nothing lasts
     return
   end
-  if arrived.state == "next" then
+  if overflows then
     local first, last = time_of(data[1]), time_of(data[count])
-    if not last then return end -- in single file, then
-    self.fill = math.max(fill.least, self.fill - fill.less)
-    seconds = first and math.abs(first - last) or 0
-    if not arrived.seconds then
-      arrived:finish()
-      self.seam = self.ascending and math.floor(last) or math.ceil(last)
-      self.length = nil
+    if not first or not last then return end -- in single file, then
+    local spanned = math.abs(first - last)
+    if seconds then
+      judge(self, opened, count * seconds / math.max(spanned, 1e-6))
+    else
+      local seam = self.ascending and math.floor(last) or math.ceil(last)
+      local near = opened.near
+      -- A page of one moment is no place to cut: the window would begin where this one did.
+      if near and (self.ascending and seam <= near or not self.ascending and seam >= near) then return end
+      opened:finish()
+      self.seam, self.length = seam, nil
     end
-  else
-    self.fill = math.min(fill.most, self.fill + fill.more)
+    resize(self, count, spanned)
+  elseif seconds then
+    judge(self, opened, count)
+    resize(self, count, seconds)
   end
-  if seconds then
-    local wanted = seconds * self.fill * self.params.limit / count
-    local most = self.length and self.length < math.huge and self.length * growth or math.huge
-    self.length = math.max(shortest, math.floor(math.min(wanted, most)))
+end
+
+--- Waits for a window's page. An empty one is left out.
+local function receive(self, opened)
+  if not opened:arrive() then return end
+  learn(self, opened)
+  if #opened:peek().page.data == 0 then opened:next() end
+end
+
+--- Waits until there may be one more request, where this window has to send one.
+local function make_room(self, needing)
+  while not needing.pending and in_flight(self) >= self.plan.parallel do
+    for _, under_way in ipairs(self.windows) do
+      if under_way ~= needing and under_way:is_under_way() then
+        receive(self, under_way)
+        break
+      end
+    end
   end
 end
 
 --- Waits for the first page of a window, past empty ones.
 local function open(self, opened)
   while not opened:peek() and not opened.failed and opened.state == "next" do
-    if opened:arrive() then
-      learn(self, opened)
-      if #opened:peek().page.data == 0 then opened:next() end
-      launch(self)
-    end
+    make_room(self, opened)
+    receive(self, opened)
+    launch(self)
+  end
+end
+
+--- Reads what is there already: what it tells is of use to the windows that are not cut yet.
+local function take_in(self)
+  for index = 2, #self.windows do
+    local waiting = self.windows[index]
+    if waiting.pending and not waiting:peek() and not waiting:is_under_way() then receive(self, waiting) end
   end
 end
 
 --- The first window: all there is, its first page.
 local function start(self)
   self.last = self.last or self.plan.endpoint.session:driver().now()
-  self.fill = fill.first + fill.less -- its page overflows
   open(self, self.windows[1] or cut(self))
   self.started = not self.windows[1].failed
 end
@@ -184,8 +262,15 @@ local function resume(self, failing)
   local name = self.ascending and self.from or self.to
   checked[name], checked.after = self.params[name], self.handed_out
   local resumed = window.new(self.plan, checked)
-  resumed.seconds = failing.seconds
+  resumed.near, resumed.seconds = failing.near, failing.seconds
   return resumed
+end
+
+--- Two windows began with the same run: the server rounds to more than windows are long. The longer they get, the
+--- fewer are asked for in vain.
+local function lengthen(self)
+  self.shortest = math.min(self.shortest * shortest.growth, shortest.most)
+  if self.length then self.length = math.max(self.length, self.shortest) end
 end
 
 --- The next page in order.
@@ -196,18 +281,23 @@ function Parallel:next()
   if not self.started then start(self) end
   while self.windows[1] do
     local current = self.windows[1]
+    take_in(self)
     launch(self)
+    if not current.learnt then open(self, current) end -- it was taken up behind a failure
     local seam_id = next_first_id(self)
+    if not current:peek() and not current.failed and current.state == "next" then make_room(self, current) end
     local entry, message, err = current:next()
     if err then
       if current.unread and self.handed_out then self.windows[1] = resume(self, current) end
       return nil, message, err
     end
     if not entry or (seam_id and id_of(entry, 1) == seam_id) then
+      if entry and not current.read then lengthen(self) end
       current:close()
       table.remove(self.windows, 1)
       if self.windows[1] then self.windows[1].unread = self.windows[1].failed ~= nil end
     else
+      current.read = true
       for index = 2, seam_id and entry.count or 0 do
         if id_of(entry, index) == seam_id then
           entry.count = index - 1

@@ -7,6 +7,9 @@ local dates = require "retab.dates"
 
 local params = {}
 
+--- What no value of a header may hold.
+local controls = "[%z\1-\8\10-\31\127]"
+
 local library = debug.getinfo(1, "S").source:match("^(.*)params%.lua$")
 
 --- Raises `message` at the caller's line.
@@ -57,6 +60,12 @@ local function suggest(declaration, name)
   return best_distance <= math.max(2, math.floor(#wanted / 3)) and best or nil
 end
 
+local function names_of(declaration)
+  local names = {}
+  for index, entry in ipairs(declaration) do names[index] = entry[1] end
+  return table.concat(names, ", ")
+end
+
 local function describe(value)
   if type(value) == "string" then return ("%q"):format(#value > 60 and value:sub(1, 60) .. "..." or value) end
   if type(value) == "number" then return tostring(value) end
@@ -80,7 +89,7 @@ function params.check(declaration, given, what)
     if not entry then
       local hint = type(name) == "string" and suggest(declaration, name)
       params.raise(("unknown %s %s%s"):format(what, type(name) == "string" and ("'%s'"):format(name) or describe(name),
-        hint and (": did you mean '%s'?"):format(hint) or ""))
+        hint and (": did you mean '%s'?"):format(hint) or "; allowed are " .. names_of(declaration)))
     end
     if value ~= core.null or entry[3] then
       local good, allowed = entry[2](value)
@@ -165,6 +174,12 @@ function params.anything(value)
   return value
 end
 
+--- What stands behind the name in an HTTP header: no line of its own.
+function params.header_text(value)
+  if type(value) == "string" and value ~= "" and not value:find(controls) then return value end
+  return nil, "a string that is not empty, without control characters"
+end
+
 --- Names and values of HTTP headers: no line of one's own, no second header in a value.
 function params.headers(value)
   local allowed = "a table of header names and values without control characters"
@@ -173,7 +188,7 @@ function params.headers(value)
   for name, text in pairs(value) do
     if type(text) == "number" then text = tostring(text) end
     if type(name) ~= "string" or type(text) ~= "string" or not name:find("^[%w!#$%%&'*+.^_`|~-]+$")
-      or text:find("[%z\1-\8\10-\31\127]") then
+      or text:find(controls) then
       return nil, allowed
     end
     headers[name] = text

@@ -34,6 +34,15 @@ function task.suspend(done, arm)
   suspended = false
 end
 
+--- Calls `f` when the value returned is collected; tables have no __gc in 5.1.
+--- @param f function
+--- @return any guard
+function task.on_collect(f)
+  local guard = newproxy and newproxy(true) or setmetatable({}, { __gc = f })
+  if newproxy then getmetatable(guard).__gc = f end
+  return guard
+end
+
 --- Where errors go that have no host to show them.
 --- @param message string
 function task.report(message)

@@ -43,7 +43,7 @@ end
 local function loop_error(self)
   local err = failure.new {
     kind = "cursor_loop", message = "the server repeats a cursor: the walk would never end",
-    request_id = self.last_request_id, attempts = 0,
+    request_id = self.last_request_id, method = "GET", url = self.last_url, attempts = 0,
   }
   return nil, err.message, err
 end
@@ -60,7 +60,7 @@ local function receive(self)
   local page, message, err = plan.endpoint:receive(pending, origin, plan.options, plan.own_options)
   self.receiving = nil
   if not page then return nil, message, err end
-  self.last_request_id = page.request_id
+  self.last_request_id, self.last_url = page.request_id, pending.url
   self.state = self.position:advance(page.list_metadata.after)
   self.pages_left = self.pages_left - 1
   self.items_left = self.items_left - #page.data
@@ -78,10 +78,10 @@ end
 local function read_ahead(self)
   local prefetch = self.plan.prefetch
   if prefetch == 0 or self.failed or self.plan.endpoint.session.closed then return end
-  self:send()
+  -- what raises here (the key's function, say) raises again at the step that needs the page: this one has its own
+  if not pcall(self.send, self) then return end
   while self.pending and self.last_arrived - self.first_arrived + 2 < prefetch and call.is_ready(self.pending) do
-    if not self:arrive() then return end
-    self:send()
+    if not self:arrive() or not pcall(self.send, self) then return end
   end
 end
 

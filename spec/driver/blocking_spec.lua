@@ -78,8 +78,8 @@ describe("what the blocking driver", function()
   end)
 
   it("sends ahead does not run out of time while the reader is busy", function()
-    -- some 600 bytes in all: the last ones come 0.66 s after the first
-    local base, id = server:scenario { runs = 2, fault = "slow", bytes = 50, delay = 0.06, at = 2 }
+    -- some 880 bytes: the last ones come 0.64 s after the first
+    local base, id = server:scenario { runs = 2, fault = "slow", bytes = 100, delay = 0.08, at = 2 }
     local client = new_client(base, { timeout = 0.5, max_retries = 0 })
     local it = client.workflows.experiments.runs.pages { limit = 1 }
     assert(it:next())

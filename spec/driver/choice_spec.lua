@@ -71,14 +71,14 @@ describe("the driver", function()
   end
 
   it("is told what concerns connections", function()
-    local settings = chosen({}, { max_connections = 3, proxy = "http://127.0.0.1:3128", ca_file = "/f", ca_path = "/p" })[1]
-      .settings
-    assert.same({ max_connections = 3, proxy = "http://127.0.0.1:3128", ca_file = "/f", ca_path = "/p" }, settings)
+    local settings = { max_connections = 3, proxy = "http://127.0.0.1:3128", ca_file = "/f", ca_path = "/p" }
+    assert.same(settings, chosen({}, settings)[1].settings)
   end)
 
   it("may be a table of the user's own, with five functions and no more", function()
     local driver = scripted.new { scripted.status(503), scripted.page { "run_1" } }
-    local own = { send = driver.send, await = driver.await, cancel = driver.cancel, sleep = driver.sleep, now = driver.now }
+    local own = {}
+    for _, name in ipairs { "send", "await", "cancel", "sleep", "now" } do own[name] = driver[name] end
     local client = retab.new { api_key = "k", base_url = "https://api.example.com", driver = own }
     assert.equal("run_1", assert(client.workflows.experiments.runs.list {}).data[1].id)
     assert.equal(1, #driver.slept)

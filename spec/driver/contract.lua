@@ -328,9 +328,8 @@ case("a client that is closed meanwhile gives up its calls as cancelled", functi
   local kinds, it = {}, runs.iter {}
   for index = 1, 4 do -- two of them wait for a connection
     host.spawn(function()
-      local _, _, err
-      if index == 1 then _, _, err = it:next() else _, _, err = runs.list {} end
-      kinds[index] = err.kind
+      local outcome = index == 1 and { it:next() } or { runs.list {} }
+      kinds[index] = outcome[3].kind
     end)
   end
   host.sleep(0.1)
@@ -346,7 +345,8 @@ end)
 case("a client that is closed between two tries ends the call", function(host)
   if host.alone then return end
   local kind
-  local runs, client = new(host, { fault = "status", code = 503, times = 0, retry_after_ms = "300" }, { max_retries = 3 })
+  local runs, client = new(host, { fault = "status", code = 503, times = 0, retry_after_ms = "300" },
+    { max_retries = 3 })
   host.spawn(function()
     local _, _, err = runs.list {}
     kind = err.kind

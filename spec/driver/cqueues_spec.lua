@@ -10,7 +10,9 @@ local server = simulator.shared()
 contract.describe_here("cqueues", host.cqueues())
 
 local function new(conditions, options)
-  local given = { api_key = "k", base_url = (server:scenario(conditions)), driver = "cqueues", max_retries = 0, timeout = 20 }
+  local given = {
+    api_key = "k", base_url = (server:scenario(conditions)), driver = "cqueues", max_retries = 0, timeout = 20,
+  }
   for name, value in pairs(options or {}) do given[name] = value end
   local client = retab.new(given)
   return client.workflows.experiments.runs, client
@@ -52,7 +54,7 @@ describe("under cqueues, a call", function()
     client:close()
   end)
 
-  it("raises out of the cqueue's loop what its coroutine does not catch, as cqueues has it, with the coroutine", function()
+  it("raises out of the loop what its coroutine does not catch, as cqueues has it, with the coroutine", function()
     local runs, client = new { runs = 2, latency = 0.01 }
     local controller = cqueues.new()
     local function fails_by_this_name(page) error("own of " .. #page.data) end

@@ -1,8 +1,8 @@
 --- The hosts that the contract is held in: how each runs a function beside others, sleeps, and shows errors. What they
 --- know of the library is nothing but the name of its driver.
 ---
---- A host is { driver, run(f), spawn(f), sleep(seconds), now(), reported() }, and says what it can't do: `alone` where a
---- wait stops everything, `raw` where a plain coroutine may be resumed by anybody.
+--- A host is { driver, run(f), spawn(f), sleep(seconds), now(), reported() }, and says what it is like: `alone` where
+--- a wait stops everything, `raw` where a plain coroutine may be resumed by anybody.
 local host = {}
 
 --- Runs `f` in a coroutine; an error in its first stretch, or behind a sleep of this host, goes to `failed`.

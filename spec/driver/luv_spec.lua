@@ -10,7 +10,9 @@ local server = simulator.shared()
 contract.describe_here("luv", host.luv())
 
 local function new(conditions, options)
-  local given = { api_key = "k", base_url = (server:scenario(conditions)), driver = "luv", max_retries = 0, timeout = 20 }
+  local given = {
+    api_key = "k", base_url = (server:scenario(conditions)), driver = "luv", max_retries = 0, timeout = 20,
+  }
   for name, value in pairs(options or {}) do given[name] = value end
   local client = retab.new(given)
   return client.workflows.experiments.runs, client

@@ -47,8 +47,8 @@ vim.cmd "qall!"
 ]]):format(("%slua/?.lua;%slua/?/init.lua;%s?.lua;%s?/init.lua;"):format(root, root, root, root),
     build .. "/lua/5.1/?.so;", dump(given or {}), script, result_path))
   file:close()
-  local pipe = io.popen(("env -u LUA_PATH -u LUA_CPATH timeout 100 nvim --headless -u NONE -i NONE -n -c %s 2>&1; echo status $?")
-    :format(quote("luafile " .. path)))
+  local command = "env -u LUA_PATH -u LUA_CPATH timeout 100 nvim --headless -u NONE -i NONE -n -c %s 2>&1"
+  local pipe = io.popen(command:format(quote("luafile " .. path)) .. "; echo status $?")
   local output, status = pipe:read "*a":match "^(.*)status (%d+)\n$"
   pipe:close()
   local chunk = assert(loadfile(result_path))

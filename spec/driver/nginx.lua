@@ -50,7 +50,8 @@ function Server:open(path, args, keep)
 end
 
 function Server.request(connection, path, args, keep)
-  assert(connection:send(("GET %s?%s HTTP/1.%d\r\nHost: localhost\r\n\r\n"):format(path, encode(args), keep and 1 or 0)))
+  local line = ("GET %s?%s HTTP/1.%d"):format(path, encode(args), keep and 1 or 0)
+  assert(connection:send(line .. "\r\nHost: localhost\r\n\r\n"))
 end
 
 --- The answer to a request of `open`.

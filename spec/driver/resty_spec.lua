@@ -161,7 +161,9 @@ if _VERSION ~= "Lua 5.1" or rawget(_G, "jit") then
     it("counts a timeout from the connection, and a deadline from the sending", function()
       run(with { takes = 1 }, { max_connections = 1 }, function(driver)
         local tickets = {}
-        for index = 1, 4 do tickets[index] = driver.send(request { timeout = 1.5, expires = index == 4 and 2.5 or nil }) end
+        for index = 1, 4 do
+          tickets[index] = driver.send(request { timeout = 1.5, expires = index == 4 and 2.5 or nil })
+        end
         for index = 1, 3 do assert(driver.await(tickets[index])) end
         local _, err = driver.await(tickets[4])
         assert.equal("timeout", err.kind)

@@ -115,20 +115,20 @@ function scripted.new(answer, settings)
       return (seconds or 0) <= allowed
     end
 
-    function client:set_timeout(milliseconds)
-      self.timeouts[#self.timeouts + 1] = milliseconds
+    function client.set_timeout(_, milliseconds)
+      client.timeouts[#client.timeouts + 1] = milliseconds
     end
 
-    function client:connect(options)
-      self.options = options
+    function client.connect(_, options)
+      client.options = options
       behaviour = answer(number)
       if behaviour.refused then return nil, behaviour.refused end
       opened()
       return true
     end
 
-    function client:request(request)
-      self.request_sent = request
+    function client.request(_, request)
+      client.request_sent = request
       if behaviour.failed then return nil, behaviour.failed end
       if not spend(behaviour.takes) then return nil, "timeout" end
       local chunks, next_chunk = behaviour.chunks, 0
@@ -150,8 +150,8 @@ function scripted.new(answer, settings)
       leave "closed"
     end
 
-    function client:set_keepalive(idle, size)
-      self.kept = { idle, size }
+    function client.set_keepalive(_, idle, size)
+      client.kept = { idle, size }
       leave "kept"
     end
 

@@ -23,7 +23,9 @@ local owner_check_seconds = 1
 --- Lists, which is nowhere allowed but where light threads may wait, and keeps what comes of it.
 function worker.try(phase)
   local retab = require "retab"
-  local client = retab.new { api_key = "k", base_url = "http://127.0.0.1:1", driver = messages:get "driver", max_retries = 0 }
+  local client = retab.new {
+    api_key = "k", base_url = "http://127.0.0.1:1", driver = messages:get "driver", max_retries = 0,
+  }
   local ok, message, explanation = pcall(client.workflows.experiments.runs.list, {})
   messages:set(phase or ngx.get_phase(), ok and "waited: " .. tostring(explanation) or tostring(message))
 end
@@ -34,13 +36,20 @@ function worker.init(where, pid)
 end
 
 --- Says that the port is open; from then on nginx lives no longer than what started it.
-function worker.init_worker()
-  worker.try "init_worker"
+function worker.hold(pid)
   io.stdout:write("up\n")
   io.stdout:flush()
+  local parent = ffi.C.getppid() -- the owner itself, or the master process
   ngx.timer.every(owner_check_seconds, function()
-    if ffi.C.kill(owner, 0) ~= 0 then ffi.C.kill(ffi.C.getppid(), 15) end
+    if ffi.C.kill(pid, 0) == 0 then return end
+    if parent ~= pid and ffi.C.getppid() == parent then ffi.C.kill(parent, 15) end
+    os.exit(1)
   end)
+end
+
+function worker.init_worker()
+  worker.try "init_worker"
+  worker.hold(owner)
 end
 
 --- What was kept of a phase.
@@ -147,9 +156,8 @@ end
 function asked.descriptors()
   collectgarbage()
   collectgarbage()
-  local count = 0
   local listing = io.popen("ls /proc/" .. ngx.worker.pid() .. "/fd | wc -l")
-  count = listing:read "*n"
+  local count = listing:read "*n"
   listing:close()
   ngx.print(ngx.worker.pid(), " ", count)
 end

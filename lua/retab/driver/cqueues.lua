@@ -27,7 +27,7 @@ function driver_module.new(settings)
   local driver = {}
   local watched = {} -- descriptor -> what cqueues.poll takes
   local waiting = {} -- transfer id -> the condition of its coroutine
-  local polling = setmetatable({}, { __mode = "v" }) -- here: the cqueue in which a coroutine polls for all; it may be dropped
+  local polling = setmetatable({}, { __mode = "v" }) -- `here`: the cqueue whose coroutine polls for all, if it lives
   local changed = condition.new() -- there is something else to poll for
   local more = false -- maybe there are finished transfers whose coroutines were not woken yet
   local turned = 0 -- when others had their turn last, as far as a wait here shows

@@ -68,13 +68,6 @@ local function close(handle)
   end
 end
 
---- Calls `f` when the value returned is collected; tables have no __gc in 5.1.
-local function on_collect(f)
-  local proxy = newproxy and newproxy(true) or setmetatable({}, { __gc = f })
-  if newproxy then getmetatable(proxy).__gc = f end
-  return proxy
-end
-
 --- @param settings table max_connections, ca_file, ca_path, proxy
 --- @return retab.Driver
 function luv.new(settings)
@@ -113,7 +106,7 @@ function luv.new(settings)
 
   --- A driver that nobody has any more takes its handles along: before the pool, which is older, closes the sockets
   --- that they watch. When the Lua state ends, luv has closed them first, and they can't be used.
-  driver.guard = on_collect(function() pcall(close_handles) end)
+  driver.guard = task.on_collect(function() pcall(close_handles) end)
 
   --- Carries out what libcurl wants watched.
   local function watch()

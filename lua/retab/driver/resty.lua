@@ -22,7 +22,8 @@ local watch = 1
 --- The most milliseconds that nginx takes.
 local forever = 2 ^ 31 - 1
 
---- Drivers made in this worker so far: each has pools of its own, since a pool stays as large as its first user made it.
+--- Drivers made in this worker so far: each has pools of its own, since a pool stays as large as its first user
+--- made it.
 local drivers = 0
 
 --- What kind of error a message of a cosocket is.
@@ -142,7 +143,9 @@ function driver_module.new(settings)
   function driver.send(request)
     phases.check()
     local now = driver.now()
-    local ticket = { request = request, expires = now + request.expires, done = semaphore.new(), ended = semaphore.new() }
+    local ticket = {
+      request = request, expires = now + request.expires, done = semaphore.new(), ended = semaphore.new(),
+    }
     last = last + 1
     queue[last] = ticket
     if running + #starting < settings.max_connections then
