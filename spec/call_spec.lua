@@ -701,3 +701,56 @@ describe("a closed client", function()
     end
   end)
 end)
+
+describe("a driver that is no driver of ours", function()
+  local retab = require "retab"
+  local function new(driver, options)
+    options = options or {}
+    options.api_key, options.base_url, options.driver = "sk_test", "http://localhost", driver
+    return retab.new(options).workflows.experiments.runs
+  end
+  local body = '{"data":[],"list_metadata":{}}'
+
+  it("may answer with numbers as header values", function()
+    local driver = scripted.new {
+      { status = 503, headers = { ["Retry-After"] = 2 }, body = "" },
+      { status = 200, headers = {}, body = body },
+    }
+    assert.is_truthy(new(driver).list {})
+  end)
+
+  it("may fail to send", function()
+    local driver = scripted.new(function() return { status = 200, headers = {}, body = body } end)
+    driver.send = function() return nil, "no socket" end
+    local page, message, err = new(driver, { max_retries = 0 }).list {}
+    assert.is_nil(page)
+    assert.equal("no socket", message)
+    assert.equal("connection", err.kind)
+  end)
+
+  it("may tell of kinds that there are not", function()
+    local driver = scripted.new(function() return { status = 200, headers = {}, body = body } end)
+    driver.await = function() return nil, { kind = "weird", message = {} } end
+    local _, message, err = new(driver, { max_retries = 0 }).list {}
+    assert.equal("connection", err.kind)
+    assert.equal("string", type(message))
+  end)
+
+  it("may answer with more than max_body_bytes", function()
+    local driver = scripted.new(function() return { status = 200, headers = {}, body = body } end)
+    local _, _, err = new(driver, { max_body_bytes = 10 }).list {}
+    assert.equal("too_large", err.kind)
+  end)
+
+  it("is told of a call that was collected", function()
+    local driver = scripted.new(scripted.runs(6))
+    local cancelled = 0
+    driver.cancel = function() cancelled = cancelled + 1 end
+    local it = new(driver).iter { limit = 2 }
+    it:next()
+    it = nil -- luacheck: ignore
+    collectgarbage()
+    collectgarbage()
+    assert.equal(1, cancelled)
+  end)
+end)

@@ -412,3 +412,11 @@ describe("A closed client", function()
     end)
   end
 end)
+
+describe("user_agent", function()
+  it("takes no line of its own", function()
+    local ok, message = pcall(require("retab").new, { api_key = "sk_test", user_agent = "x\r\nX-Evil: 1" })
+    assert.is_false(ok)
+    assert.is_truthy(message:find("without control characters", 1, true))
+  end)
+end)

@@ -1161,3 +1161,44 @@ describe("A locale with a decimal comma", function()
     assert.equal("read\n", output)
   end)
 end)
+
+describe("selected fields, object after object", function()
+  local core = require "retab.core"
+
+  it("are the same however the objects are spaced", function()
+    local spaces = { "", " ", "\n", "  \t" }
+    local seed = 1
+    local function space()
+      seed = (seed * 75 + 74) % 65537
+      return spaces[seed % #spaces + 1]
+    end
+    for _ = 1, 50 do
+      local objects = {}
+      for i = 1, 12 do
+        objects[i] = ('{%s"a"%s:%s1%s,%s"b":"x"%s,%s"c":%s%d%s}'):format(space(), space(), space(), space(), space(),
+          space(), space(), space(), i, space())
+      end
+      local text = "[" .. table.concat(objects, ",") .. "]"
+      local value = assert(core.decode(text, { fields = { "c" } }))
+      for i = 1, 12 do assert.same({ c = i }, value[i]) end
+    end
+  end)
+end)
+
+-- Lua 5.1 and LuaJIT have unloaded the C modules by then, ours and anybody's.
+describe("a finalizer at the end of the state", function()
+  if newproxy then return end
+  it("decodes like any other code", function()
+    local interpreter = require "spec.interpreter"
+    local code = [=[
+      local decode
+      local function finish()
+        decode('"abc"') decode('"abc"') decode('{"key":1}')
+        io.stdout:write(tostring(decode('"abc"')), decode('{"key":2}').key)
+      end
+      setmetatable({}, { __gc = finish })
+      decode = require("retab.core").decode
+    ]=]
+    assert.equal("abc2", (interpreter.run(code)))
+  end)
+end)

@@ -889,3 +889,61 @@ describe("any walk", function()
     end
   end)
 end)
+
+describe("what fails while the next page is sent ahead", function()
+  for _, what in ipairs { "the key's function", "the driver's send" } do
+    it("costs no run: " .. what, function()
+      local sent, failing = 0, false
+      local driver = scripted.new(scripted.runs(6))
+      local send = driver.send
+      function driver.send(request)
+        sent = sent + 1
+        if what == "the driver's send" and sent == 2 then error "down" end
+        return send(request)
+      end
+      local asked = 0
+      local runs = require("retab").new({
+        base_url = "http://localhost", driver = driver,
+        api_key = function()
+          asked = asked + 1
+          failing = what == "the key's function" and asked == 2
+          if failing then error "down" end
+          return "sk_test"
+        end,
+      }).workflows.experiments.runs
+      local seen = {}
+      local it = runs.iter { limit = 2 }
+      for run in it do seen[#seen + 1] = run.id end
+      assert.same({ "run_1", "run_2", "run_3", "run_4", "run_5", "run_6" }, seen)
+    end)
+  end
+end)
+
+describe("a page with null among its runs", function()
+  it("hands out the runs, each of them", function()
+    local rows, wanted = {}, {}
+    for i = 1, 100 do
+      rows[i] = i % 3 == 0 and "null" or ('{"id":"r%d"}'):format(i)
+      if i % 3 ~= 0 then wanted[#wanted + 1] = "r" .. i end
+    end
+    local body = '{"data":[' .. table.concat(rows, ",") .. '],"list_metadata":{}}'
+    local function answer() return { status = 200, headers = {}, body = body } end
+    local seen = {}
+    for run in require("retab").new({ api_key = "sk_test", base_url = "http://localhost", driver = scripted.new(answer) })
+      .workflows.experiments.runs.iter {} do
+      seen[#seen + 1] = run.id
+    end
+    assert.same(wanted, seen)
+  end)
+end)
+
+describe("a page cut by max_items", function()
+  it("goes on behind its last run", function()
+    local driver = scripted.new(scripted.runs(6))
+    local runs = require("retab").new({ api_key = "sk_test", base_url = "http://localhost", driver = driver })
+      .workflows.experiments.runs
+    local page = runs.pages({ limit = 4 }, { max_items = 3 }):next()
+    assert.equal(3, #page.data)
+    assert.equal("run_3", page.list_metadata.after)
+  end)
+end)

@@ -248,7 +248,8 @@ describe("a parallel walk", function()
   it("finds runs behind long gaps", function()
     local moments = {}
     for cluster = 0, 5 do
-      for index = 1, 45 do moments[#moments + 1] = newest - cluster * 61 * day - index * (cluster % 2 == 0 and 3 or 900) end
+      local spacing = cluster % 2 == 0 and 3 or 900
+      for index = 1, 45 do moments[#moments + 1] = newest - cluster * 61 * day - index * spacing end
     end
     local set = data_set(moments)
     for _, granularity in ipairs(granularity_names) do

@@ -138,12 +138,13 @@ local function launch(self)
   local room = self.plan.parallel - in_flight(self)
   for index, waiting in ipairs(self.windows) do
     if room > 0 and wants_page(self, index) then
-      waiting:send()
+      if not pcall(waiting.send, waiting) then return end -- it raises again at the step that needs the page
       room = room - 1
     end
   end
   while room > 0 and self.seam and #self.windows < self.plan.parallel * ahead do
-    cut(self):send()
+    local added = cut(self)
+    if not pcall(added.send, added) then return end
     room = room - 1
   end
 end
@@ -190,6 +191,7 @@ local function learn(self, opened)
       -- A page of one moment is no place to cut: the window would begin where this one did.
       if near and (self.ascending and seam <= near or not self.ascending and seam >= near) then return end
       opened:finish()
+      opened.is_cut = true
       self.seam, self.length = seam, nil
     end
     resize(self, count, spanned)
@@ -291,7 +293,11 @@ function Parallel:next()
       if current.unread and self.handed_out then self.windows[1] = resume(self, current) end
       return nil, message, err
     end
-    if not entry or (seam_id and id_of(entry, 1) == seam_id) then
+    if not entry and current.is_cut and (seam_id or not self.windows[2]) then
+      -- The next window, or all of them, begin behind the page where this one was cut: the server rounds a `to` down.
+      current.is_cut = false
+      current:go_on()
+    elseif not entry or (seam_id and id_of(entry, 1) == seam_id) then
       if entry and not current.read then lengthen(self) end
       current:close()
       table.remove(self.windows, 1)
@@ -301,6 +307,7 @@ function Parallel:next()
       for index = 2, seam_id and entry.count or 0 do
         if id_of(entry, index) == seam_id then
           entry.count = index - 1
+          current.is_cut = false
           current:close()
           break
         end

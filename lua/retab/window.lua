@@ -12,7 +12,8 @@ Window.__index = Window
 
 --- Makes a window; nothing is sent.
 --- @param plan table of the walk: endpoint, options (of the requests), own_options and own_params (the caller's),
----   prefetch, max_pages and max_items (of a window)
+---   prefetch, max_pages and max_items (of a window), may_send (where there are several: whether one more request may
+---   be sent ahead)
 --- @param checked table the parameters of the first request
 --- @return table
 function window.new(plan, checked)
@@ -73,15 +74,27 @@ function Window:finish()
   self.state = "over"
 end
 
+--- Takes that back, where there was more to ask for.
+function Window:go_on()
+  self.state = "next"
+end
+
+--- Sends the next request unless there are enough already, of this window and of others. Whether that went well.
+local function send_ahead(self)
+  local may_send = self.plan.may_send
+  if may_send and not may_send() then return false end
+  -- what raises here (the key's function, say) raises again at the step that needs the page: this one has its own
+  return (pcall(self.send, self))
+end
+
 --- Keeps the requests going that the prefetch allows: with 1 the next page is under way, with more it is read
 --- when it is there, and the one behind it sent. A failure waits for the reader to get there.
 local function read_ahead(self)
   local prefetch = self.plan.prefetch
   if prefetch == 0 or self.failed or self.plan.endpoint.session.closed then return end
-  -- what raises here (the key's function, say) raises again at the step that needs the page: this one has its own
-  if not pcall(self.send, self) then return end
+  if not send_ahead(self) then return end
   while self.pending and self.last_arrived - self.first_arrived + 2 < prefetch and call.is_ready(self.pending) do
-    if not self:arrive() or not pcall(self.send, self) then return end
+    if not self:arrive() or not send_ahead(self) then return end
   end
 end
 

@@ -293,7 +293,6 @@ case("closing a walk cancels what was sent ahead", function(host)
 end)
 
 case("a walk that nobody has any more is collected, and what it sent ahead is cancelled", function(host)
-  if host.driver == "resty" then return end -- its requests are light threads, which nginx keeps: they end by themselves
   local runs, client = new(host, { runs = 300, fault = "stall", at = 2 }, { max_connections = 1 })
   local weak = setmetatable({}, { __mode = "k" })
   do
