@@ -265,7 +265,7 @@ describe("a parallel walk", function()
     local set = spaced(900, 600)
     local _, count = check(set, { from_date = date_text(newest - 700 * 600), to_date = date_text(newest - 100 * 600),
       status = "error", limit = 10 }, { parallel = 5 })
-    assert.equal(201, count)
+    assert.equal(200, count)
     _, count = check(set, { from_date = "2026-05-14", to_date = "2026-05-15", limit = 10, order = "asc" },
       { parallel = 5 })
     assert.equal(288, count)
@@ -493,7 +493,7 @@ local function walk_on(it, most_failures)
     if run then
       list[#list + 1] = run.id
     elseif message then
-      assert.equal(list[#list], err.cursor)
+      if list[1] then assert.equal(list[#list], err.cursor) end
       failures[#failures + 1] = #list + 1
       assert.is_true(#failures <= most_failures, "it fails on and on")
     else
@@ -545,7 +545,8 @@ describe("a parallel walk that fails", function()
       assert.is_true(#list >= 131 and #list <= 141, #list)
     end
     lost = false
-    for run in it do list[#list + 1] = run.id end
+    local rest = walk_on(it, 8) -- what was asked for ahead has failed already, too
+    for _, id in ipairs(rest) do list[#list + 1] = id end
     assert.same(single_file(set, params), list)
   end)
 
@@ -636,7 +637,7 @@ describe("a parallel walk over generated data", function()
       local parallel = 1 + source:below(8)
       local it = runs.iter(params, { parallel = parallel, prefetch = source:below(3) - 1 })
       local found, failures = walk_on(it, 20)
-      local what = "seed " .. seed
+      local what = ("seed %d, %s, parallel %d, %s"):format(seed, granularity, parallel, driver.sent[1].url)
       assert.same(single_file(set, params, granularity), found, what)
       assert.is_true(#failures <= injected, what)
       assert.is_true(driver.most_in_flight <= parallel, what)

@@ -117,8 +117,7 @@ function luv.new(settings)
       else
         local fd, on_ready = descriptor, method "on_ready"
         handles.polls[fd] = handles.polls[fd] or assert(uv.new_socket_poll(fd))
-        -- "p": else an error of the socket is a bad descriptor to libuv, and luv says so on stderr
-        handles.polls[fd]:start(events .. "p", function(problem, ready) on_ready(fd, problem, ready) end)
+        handles.polls[fd]:start(events, function(problem, ready) on_ready(fd, problem, ready) end)
       end
       descriptor, events = pool:change()
     end
