@@ -293,10 +293,15 @@ function Parallel:next()
       if current.unread and self.handed_out then self.windows[1] = resume(self, current) end
       return nil, message, err
     end
-    if not entry and current.is_cut and (seam_id or not self.windows[2]) then
-      -- The next window, or all of them, begin behind the page where this one was cut: the server rounds a `to` down.
+    local following = self.windows[2]
+    if not entry and current.is_cut and (seam_id or not following or following.failed) then
+      -- The next window failed, or it begins behind the page where this one was cut: the server rounds a `to` down.
       current.is_cut = false
       current:go_on()
+      if following and following.failed then
+        table.remove(self.windows, 2)
+        return nil, following.failed[1], following.failed[2]
+      end
     elseif not entry or (seam_id and id_of(entry, 1) == seam_id) then
       if entry and not current.read then lengthen(self) end
       current:close()

@@ -293,11 +293,12 @@ case("closing a walk cancels what was sent ahead", function(host)
 end)
 
 case("a walk that nobody has any more is collected, and what it sent ahead is cancelled", function(host)
-  local runs, client = new(host, { runs = 300, fault = "stall", at = 2 }, { max_connections = 1 })
+  local runs, client, requests = new(host, { runs = 300, fault = "stall", at = 2 }, { max_connections = 1 })
   local weak = setmetatable({}, { __mode = "k" })
   do
     local it = runs.iter {}
     assert(it:next())
+    if not host.alone then wait_until(host, function() return #requests() == 2 end, "the second page stalls") end
     weak[it] = true
   end
   collectgarbage()
