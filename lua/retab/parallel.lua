@@ -84,6 +84,7 @@ function parallel.new(plan, checked)
     rate = nil, -- runs per second
     deviation = deviation.first,
     handed_out = nil, -- the id of the last run that was
+    reached = nil, -- when that was created, in epoch seconds
   }, Parallel)
   plan.may_send = function() return in_flight(self) < plan.parallel end
   return self
@@ -100,6 +101,11 @@ local function time_of(run)
   local timing = type(run) == "table" and run.timing
   local text = type(timing) == "table" and timing.created_at
   return type(text) == "string" and dates.span(text) or nil
+end
+
+--- Where windows may meet so that what was created at the moment is in the one behind.
+local function seam_at(self, moment)
+  return self.ascending and math.floor(moment) or math.ceil(moment)
 end
 
 --- Adds the window from the seam on, and moves the seam. A seam that rounding put outside the range is the range's
@@ -167,38 +173,49 @@ local function judge(self, opened, count)
   self.deviation = self.deviation + deviation.weight * (off - self.deviation)
 end
 
+--- Cuts the last window, which has no far end, behind its page. Whether that was possible: a window never begins
+--- where the one before it did, which a page of one moment would have it do.
+local function cut_behind(self, opened, last)
+  local seam, near = seam_at(self, last), opened.near
+  if self.windows[#self.windows] ~= opened or (near and (self.ascending and seam <= near or
+      not self.ascending and seam >= near)) then
+    return false
+  end
+  opened:finish()
+  opened.is_cut = true
+  self.seam, self.length = seam, nil
+  return true
+end
+
 --- Learns from the first page of a window how long the next one should be. A window that was cut at one end
 --- only, and has more than a page, is cut behind that page: the next windows go on there.
 local function learn(self, opened)
   if opened.learnt then return end
   local data = opened:peek().page.data
   local count, seconds = #data, opened.seconds
-  opened.learnt = count > 0
   local overflows = opened.state == "next"
   if count == 0 then
     if not overflows then self.length, self.rate = math.huge, nil end -- nobody knows how long nothing lasts
     return
   end
-  if overflows then
-    local first, last = time_of(data[1]), time_of(data[count])
-    if not first or not last then return end -- in single file, then
-    local spanned = math.abs(first - last)
+  if not overflows then
+    opened.learnt = true
     if seconds then
-      judge(self, opened, count * seconds / math.max(spanned, 1e-6))
-    else
-      local seam = self.ascending and math.floor(last) or math.ceil(last)
-      local near = opened.near
-      -- A page of one moment is no place to cut: the window would begin where this one did.
-      if near and (self.ascending and seam <= near or not self.ascending and seam >= near) then return end
-      opened:finish()
-      opened.is_cut = true
-      self.seam, self.length = seam, nil
+      judge(self, opened, count)
+      resize(self, count, seconds)
     end
-    resize(self, count, spanned)
-  elseif seconds then
-    judge(self, opened, count)
-    resize(self, count, seconds)
+    return
   end
+  local first, last = time_of(data[1]), time_of(data[count])
+  if not first or not last then return end -- in single file, then
+  local spanned = math.abs(first - last)
+  if seconds then
+    judge(self, opened, count * seconds / math.max(spanned, 1e-6))
+  elseif not cut_behind(self, opened, last) then
+    return -- the page behind it may do
+  end
+  opened.learnt = true
+  resize(self, count, spanned)
 end
 
 --- Waits for a window's page. An empty one is left out.
@@ -258,13 +275,13 @@ local function next_first_id(self)
   end
 end
 
---- A window that failed at its start, read on in single file behind the last run that was handed out.
-local function resume(self, failing)
-  local checked = params.copy(failing.params)
-  local name = self.ascending and self.from or self.to
-  checked[name], checked.after = self.params[name], self.handed_out
+--- A window that failed at its start, read on in single file behind the last run that was handed out: up to the
+--- window behind it, wherever that begins.
+local function resume(self)
+  local checked = params.copy(self.params)
+  checked.after = self.handed_out
   local resumed = window.new(self.plan, checked)
-  resumed.near, resumed.seconds = failing.near, failing.seconds
+  resumed.near = self.reached and seam_at(self, self.reached)
   return resumed
 end
 
@@ -273,6 +290,46 @@ end
 local function lengthen(self)
   self.shortest = math.min(self.shortest * shortest.growth, shortest.most)
   if self.length then self.length = math.max(self.length, self.shortest) end
+end
+
+--- Whether a window begins before an entry: the server rounds, and it was cut when the reading was not that far.
+local function begins_before(self, following, entry)
+  local theirs, ours = time_of(following:peek().page.data[1]), time_of(entry.page.data[1])
+  return theirs ~= nil and ours ~= nil and (self.ascending and theirs < ours or not self.ascending and theirs > ours)
+end
+
+--- What is read when the first window has no more pages. An error is that of a window whose place this is.
+--- @return string|nil message
+--- @return retab.Error|nil err
+local function pass_on(self, current, seam_id)
+  local following = self.windows[2]
+  local failed = following and following.failed
+  if current.is_cut and (seam_id or failed or not following) then
+    -- The next window failed, or it begins behind the page where this one was cut, which some servers' rounding
+    -- does: this one goes on.
+    current.is_cut = false
+    current:go_on()
+    if not failed then return end
+    table.remove(self.windows, 2)
+    return failed[1], failed[2]
+  elseif not current.seconds and not current.is_cut and not current.is_passed then
+    self:close() -- it had no far end: that was the end of the range
+  else
+    table.remove(self.windows, 1)
+    if self.windows[1] then self.windows[1].unread = self.windows[1].failed ~= nil end
+  end
+end
+
+--- Cuts an entry where the window behind it begins.
+local function cut_entry(current, entry, seam_id)
+  for index = 2, seam_id and entry.count or 0 do
+    if id_of(entry, index) == seam_id then
+      entry.count = index - 1
+      current.is_cut, current.is_passed = false, true
+      current:close()
+      return
+    end
+  end
 end
 
 --- The next page in order.
@@ -285,39 +342,31 @@ function Parallel:next()
     local current = self.windows[1]
     take_in(self)
     launch(self)
-    if not current.learnt then open(self, current) end -- it was taken up behind a failure
+    if not current.learnt then open(self, current) end
     local seam_id = next_first_id(self)
     if not current:peek() and not current.failed and current.state == "next" then make_room(self, current) end
     local entry, message, err = current:next()
     if err then
-      if current.unread and self.handed_out then self.windows[1] = resume(self, current) end
+      if current.unread and self.handed_out then self.windows[1] = resume(self) end
       return nil, message, err
     end
-    local following = self.windows[2]
-    if not entry and current.is_cut and (seam_id or not following or following.failed) then
-      -- The next window failed, or it begins behind the page where this one was cut: the server rounds a `to` down.
-      current.is_cut = false
-      current:go_on()
-      if following and following.failed then
-        table.remove(self.windows, 2)
-        return nil, following.failed[1], following.failed[2]
-      end
-    elseif not entry or (seam_id and id_of(entry, 1) == seam_id) then
-      if entry and not current.read then lengthen(self) end
+    while entry and seam_id and not current.seconds and begins_before(self, self.windows[2], entry) do
+      self.windows[2]:close()
+      table.remove(self.windows, 2)
+      seam_id = next_first_id(self)
+    end
+    if not entry then
+      message, err = pass_on(self, current, seam_id)
+      if err then return nil, message, err end
+    elseif seam_id and id_of(entry, 1) == seam_id then
+      if not current.read then lengthen(self) end
       current:close()
       table.remove(self.windows, 1)
-      if self.windows[1] then self.windows[1].unread = self.windows[1].failed ~= nil end
     else
       current.read = true
-      for index = 2, seam_id and entry.count or 0 do
-        if id_of(entry, index) == seam_id then
-          entry.count = index - 1
-          current.is_cut = false
-          current:close()
-          break
-        end
-      end
+      cut_entry(current, entry, seam_id)
       self.handed_out = id_of(entry, entry.count) or self.handed_out
+      self.reached = time_of(entry.page.data[entry.count]) or self.reached
       entry.more = #self.windows > 1 or self.seam ~= nil or entry.page:has_more()
       return entry
     end

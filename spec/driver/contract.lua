@@ -312,9 +312,12 @@ end)
 
 case("breaking out of a loop cancels what was sent ahead, at once", function(host)
   if _VERSION ~= "Lua 5.4" then return end
-  local runs, client = new(host, { runs = 300, fault = "stall", at = 2 }, { max_connections = 1 })
+  local runs, client, requests = new(host, { runs = 300, fault = "stall", at = 2 }, { max_connections = 1 })
   collectgarbage "stop"
-  for _ in runs.iter {} do break end
+  for _ in runs.iter {} do
+    if not host.alone then wait_until(host, function() return #requests() == 2 end, "the second page stalls") end
+    break
+  end
   local began = host.now()
   assert(runs.list {})
   collectgarbage "restart"
