@@ -703,42 +703,41 @@ describe("a closed client", function()
 end)
 
 describe("a driver that is no driver of ours", function()
-  local retab = require "retab"
-  local function new(driver, options)
+  local function with_driver(driver, options)
     options = options or {}
     options.api_key, options.base_url, options.driver = "sk_test", "http://localhost", driver
     return retab.new(options).workflows.experiments.runs
   end
-  local body = '{"data":[],"list_metadata":{}}'
+  local empty = '{"data":[],"list_metadata":{}}'
 
   it("may answer with numbers as header values", function()
     local driver = scripted.new {
       { status = 503, headers = { ["Retry-After"] = 2 }, body = "" },
-      { status = 200, headers = {}, body = body },
+      { status = 200, headers = {}, body = empty },
     }
-    assert.is_truthy(new(driver).list {})
+    assert.is_truthy(with_driver(driver).list {})
   end)
 
   it("may fail to send", function()
-    local driver = scripted.new(function() return { status = 200, headers = {}, body = body } end)
+    local driver = scripted.new(function() return { status = 200, headers = {}, body = empty } end)
     driver.send = function() return nil, "no socket" end
-    local page, message, err = new(driver, { max_retries = 0 }).list {}
-    assert.is_nil(page)
+    local none, message, err = with_driver(driver, { max_retries = 0 }).list {}
+    assert.is_nil(none)
     assert.equal("no socket", message)
     assert.equal("connection", err.kind)
   end)
 
   it("may tell of kinds that there are not", function()
-    local driver = scripted.new(function() return { status = 200, headers = {}, body = body } end)
+    local driver = scripted.new(function() return { status = 200, headers = {}, body = empty } end)
     driver.await = function() return nil, { kind = "weird", message = {} } end
-    local _, message, err = new(driver, { max_retries = 0 }).list {}
+    local _, message, err = with_driver(driver, { max_retries = 0 }).list {}
     assert.equal("connection", err.kind)
     assert.equal("string", type(message))
   end)
 
   it("may answer with more than max_body_bytes", function()
-    local driver = scripted.new(function() return { status = 200, headers = {}, body = body } end)
-    local _, _, err = new(driver, { max_body_bytes = 10 }).list {}
+    local driver = scripted.new(function() return { status = 200, headers = {}, body = empty } end)
+    local _, _, err = with_driver(driver, { max_body_bytes = 10 }).list {}
     assert.equal("too_large", err.kind)
   end)
 
@@ -746,7 +745,7 @@ describe("a driver that is no driver of ours", function()
     local driver = scripted.new(scripted.runs(6))
     local cancelled = 0
     driver.cancel = function() cancelled = cancelled + 1 end
-    local it = new(driver).iter { limit = 2 }
+    local it = with_driver(driver).iter { limit = 2 }
     it:next()
     it = nil -- luacheck: ignore
     collectgarbage()

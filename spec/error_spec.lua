@@ -351,18 +351,18 @@ describe("An error object", function()
 end)
 
 describe("the key in another spelling", function()
-  local key = 'sk/se"cret\\1'
-  local runs = require("retab").new({ api_key = key, base_url = "http://localhost" }).workflows.experiments.runs
+  local secret = 'sk/se"cret\\1'
+  local own_runs = require("retab").new({ api_key = secret, base_url = "http://localhost" }).workflows.experiments.runs
 
   it("is masked where JSON escapes it, and in a URL", function()
-    local _, message, err = runs.parse(401, { ["content-type"] = "application/json" },
+    local _, message, err = own_runs.parse(401, { ["content-type"] = "application/json" },
       [[{"detail":"bad key sk\/se\"cret\\1 and sk%2Fse%22cret%5C1"}]])
     assert.equal("bad key *** and ***", message)
     assert.is_nil(err.body:find("cret", 1, true))
   end)
 
   it("is masked where an excerpt of a page ends in the middle of it", function()
-    local _, message = runs.parse(200, { ["content-type"] = "text/html" }, ("x"):rep(72) .. key)
+    local _, message = own_runs.parse(200, { ["content-type"] = "text/html" }, ("x"):rep(72) .. secret)
     assert.is_nil(message:find("sk/", 1, true))
   end)
 end)

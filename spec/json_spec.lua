@@ -1163,8 +1163,6 @@ describe("A locale with a decimal comma", function()
 end)
 
 describe("selected fields, object after object", function()
-  local core = require "retab.core"
-
   it("are the same however the objects are spaced", function()
     local spaces = { "", " ", "\n", "  \t" }
     local seed = 1
@@ -1189,7 +1187,6 @@ end)
 describe("a finalizer at the end of the state", function()
   if newproxy then return end
   it("decodes like any other code", function()
-    local interpreter = require "spec.interpreter"
     local code = [=[
       local decode
       local function finish()

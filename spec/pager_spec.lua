@@ -929,8 +929,8 @@ describe("a page with null among its runs", function()
     local body = '{"data":[' .. table.concat(rows, ",") .. '],"list_metadata":{}}'
     local function answer() return { status = 200, headers = {}, body = body } end
     local seen = {}
-    for run in require("retab").new({ api_key = "sk_test", base_url = "http://localhost", driver = scripted.new(answer) })
-      .workflows.experiments.runs.iter {} do
+    local client = require("retab").new { api_key = "sk_test", base_url = "http://localhost", driver = scripted.new(answer) }
+    for run in client.workflows.experiments.runs.iter {} do
       seen[#seen + 1] = run.id
     end
     assert.same(wanted, seen)

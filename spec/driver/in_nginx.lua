@@ -89,6 +89,21 @@ function in_nginx.describe(driver, server)
       assert.equal("", server:logged())
     end)
 
+    it("wakes who waits for a connection as soon as there is an answer", function()
+      local best = math.huge
+      for _ = 1, 5 do
+        local url = upstream:scenario { runs = 100, latency = 0.01 }
+        local began, connections = socket.gettime(), {}
+        for index = 1, lists do
+          connections[index] = server:open("/list", { driver = driver, url = url, limit = index })
+        end
+        assert_right(connections)
+        best = math.min(best, socket.gettime() - began)
+        if best < 0.2 then break end
+      end
+      assert.is_true(best < 0.2, ("50 lists of 10 ms over 8 connections took %g s"):format(best)) -- at best 0.07
+    end)
+
     for _, phase in ipairs { "rewrite", "access" } do
       it("waits in the phase " .. phase, function()
         assert.is_truthy(server:get("/phase/" .. phase):find("^waited: "))

@@ -82,6 +82,18 @@ describe("under luv, a client", function()
     assert.equal(before, handles())
   end)
 
+  it("that was waited for and that nobody has any more is collected", function()
+    local weak = setmetatable({}, { __mode = "v" })
+    do
+      local runs, client = new { runs = 3 }
+      coroutine.wrap(function() assert(runs.list {}) end)()
+      uv.run()
+      weak.client = client
+    end
+    collect()
+    assert.is_nil(weak.client)
+  end)
+
   it("stays as long as a coroutine waits for it, though nobody else has it", function()
     local count
     do
