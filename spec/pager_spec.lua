@@ -929,7 +929,8 @@ describe("a page with null among its runs", function()
     local body = '{"data":[' .. table.concat(rows, ",") .. '],"list_metadata":{}}'
     local function answer() return { status = 200, headers = {}, body = body } end
     local seen = {}
-    local client = require("retab").new { api_key = "sk_test", base_url = "http://localhost", driver = scripted.new(answer) }
+    local driver = scripted.new(answer)
+    local client = require("retab").new { api_key = "sk_test", base_url = "http://localhost", driver = driver }
     for run in client.workflows.experiments.runs.iter {} do
       seen[#seen + 1] = run.id
     end

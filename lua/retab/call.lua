@@ -131,6 +131,18 @@ function call.is_ready(pending)
   return pending.ticket == nil or (ready ~= nil and ready(pending.ticket))
 end
 
+--- Waits until one of the pending calls could be received without waiting. Whether the driver can do that.
+function call.await_any(calls)
+  local tickets = {}
+  for index, pending in ipairs(calls) do
+    if pending.ticket == nil then return true end
+    tickets[index] = pending.ticket
+  end
+  local await_any = calls[1].session:driver().await_any
+  if await_any then await_any(tickets) end
+  return await_any ~= nil
+end
+
 --- Gives up a pending call.
 function call.cancel(pending)
   local ticket = pending.ticket

@@ -7,6 +7,7 @@
 --- may overlap. All windows are stretches of one order: where the first run of the next window turns up, the
 --- reading goes over to that window. If the next window's start is not known, because it failed, the range is
 --- read on from there behind the last run that was handed out.
+local call = require "retab.call"
 local dates = require "retab.dates"
 local params = require "retab.params"
 local window = require "retab.window"
@@ -237,20 +238,37 @@ local function make_room(self, needing)
   end
 end
 
---- Waits for the first page of a window, past empty ones.
-local function open(self, opened)
-  while not opened:peek() and not opened.failed and opened.state == "next" do
-    make_room(self, opened)
-    receive(self, opened)
-    launch(self)
-  end
-end
-
 --- Reads what is there already: what it tells is of use to the windows that are not cut yet.
 local function take_in(self)
   for index = 2, #self.windows do
     local waiting = self.windows[index]
     if waiting.pending and not waiting:peek() and not waiting:is_under_way() then receive(self, waiting) end
+  end
+end
+
+--- Waits for the page that a window has under way. What comes in the meantime makes room for more: in step with the
+--- pages that are read, the requests would go out in bursts, and wait for the slowest of each.
+local function wait_for(self, awaited)
+  while awaited:is_under_way() do
+    local calls = {}
+    for _, under_way in ipairs(self.windows) do calls[#calls + 1] = under_way.pending end
+    if not call.await_any(calls) then return end
+    take_in(self)
+    launch(self)
+  end
+end
+
+local function lacks_page(waiting)
+  return not waiting:peek() and not waiting.failed and waiting.state == "next"
+end
+
+--- Waits for the first page of a window, past empty ones.
+local function open(self, opened)
+  while lacks_page(opened) do
+    make_room(self, opened)
+    wait_for(self, opened)
+    if lacks_page(opened) then receive(self, opened) end
+    launch(self)
   end
 end
 
@@ -344,7 +362,10 @@ function Parallel:next()
     launch(self)
     if not current.learnt then open(self, current) end
     local seam_id = next_first_id(self)
-    if not current:peek() and not current.failed and current.state == "next" then make_room(self, current) end
+    if lacks_page(current) then
+      make_room(self, current)
+      wait_for(self, current)
+    end
     local entry, message, err = current:next()
     if err then
       if current.unread and self.handed_out then self.windows[1] = resume(self) end

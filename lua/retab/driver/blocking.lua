@@ -23,6 +23,16 @@ function blocking.new(settings)
     return transfer:result()
   end
 
+  --- Waits until one of them is done.
+  function driver.await_any(transfers)
+    while true do
+      for _, transfer in ipairs(transfers) do
+        if transfer:done() then return end
+      end
+      pool:wait(forever)
+    end
+  end
+
   function driver.cancel(transfer)
     transfer:cancel()
   end
