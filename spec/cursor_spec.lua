@@ -79,6 +79,9 @@ describe("A cursor", function()
       assert.equal("next", cursor:advance(after))
       assert.equal(after, cursor:after())
     end
+    for _, after in ipairs { "run_1", "run", "" } do
+      assert.equal(after == "" and "over" or "next", (core.cursor("run_10"):advance(after)))
+    end
     cursor = core.cursor "x\0y"
     assert.equal("loop", cursor:advance "x\0y")
   end)

@@ -1,7 +1,9 @@
 --- What is a page and what is not: runs.parse on answers of the 200s, and core.envelope beneath it.
 local cjson = require "cjson"
 local core = require "retab.core"
+local documents = require "spec.documents"
 local retab = require "retab"
+local scripted = require "spec.scripted_driver"
 
 local json = { ["content-type"] = "application/json" }
 
@@ -172,9 +174,10 @@ describe("fields of a page", function()
   end)
 
   it("leave the rest of the envelope alone", function()
-    local page = page_of('{"total":3,"data":[{"id":"a"}],"list_metadata":{"after":"a","x":{"y":1}}}',
+    local page = page_of('{"total":3,"more":{"b":[{"c":1}]},"data":[{"id":"a"}],"list_metadata":{"after":"a","x":{"y":1}}}',
       { fields = { "none" } })
     assert.equal(3, page.total)
+    assert.same({ b = { { c = 1 } } }, page.more)
     assert.same({ after = "a", x = { y = 1 } }, page.list_metadata)
     assert.same({ {} }, page.data)
   end)
@@ -330,6 +333,28 @@ describe("core.envelope", function()
     local none, message = core.envelope "[]"
     assert.is_nil(none)
     assert.is_string(message)
+  end)
+
+  it("refuses what core.decode refuses, at the same byte, and gives what it gives", function()
+    local source = documents.new(77)
+    local good = 0
+    for _ = 1, scripted.times(3000) do
+      local text = ('{ "data" :[{"id":"a","x":null}] , "total":1,"list_metadata":{"n":[1],"after":"%s" ,"b":{} } } ')
+        :format(source:digits(3))
+      if not source:once_in(5) then text = source:mutate(text) end
+      local value, problem, position = core.decode(text, { null = core.null })
+      local page, message = core.envelope(text, { null = core.null })
+      if problem then
+        assert.is_nil(page, text)
+        assert.equal(("the answer is not JSON: %s at byte %d"):format(problem, position), message)
+      elseif page then
+        good = good + 1
+        assert.same(value, page)
+      else
+        assert.matches("no list", message)
+      end
+    end
+    assert.is_true(good > 0)
   end)
 
   it("raises for what is no string", function()

@@ -60,6 +60,14 @@ local function nested(opening, count, inside, closing)
   return opening:rep(count) .. (inside or "") .. closing:rep(count)
 end
 
+--- A core that has learnt nothing.
+local function fresh()
+  package.loaded["retab.core"] = nil
+  local new = require "retab.core"
+  package.loaded["retab.core"] = core
+  return new
+end
+
 describe("core.decode", function()
   describe("on structure", function()
     it("reads containers, empty and not, in each other", function()
@@ -609,17 +617,19 @@ describe("core.decode", function()
       local many = {}
       for index = 1, 100 do many[index] = ('"k%d":%d'):format(index, index) end
       local text = table.concat(many, ",")
+      local new = fresh()
+      local function accept_anew(document) return (new.decode(document)) end
       for _ = 1, 3 do
-        local got = accept("{" .. text .. ',"k2":null,"k99":"x","k1":0}')
+        local got = accept_anew("{" .. text .. ',"k2":null,"k99":"x","k1":0}')
         assert.is_nil(got.k2)
         assert.equal("x", got.k99)
         assert.equal(0, got.k1)
         assert.equal(98, got.k98)
         -- in another order than they were met in
-        assert.same({ k1 = 1 }, accept '{"k2":1,"k1":1,"k2":null}')
-        assert.same({ k70 = 2, k1 = 1 }, accept '{"k70":1,"k1":1,"k70":2}')
-        assert.same({}, accept '{"k70":1,"k1":1,"k70":null,"k1":null}')
-        assert.same({ k3 = 1 }, accept '{"k3":1,"k2":3,"k1":1,"k2":null,"k1":null}')
+        assert.same({ k1 = 1 }, accept_anew '{"k2":1,"k1":1,"k2":null}')
+        assert.same({ k70 = 2, k1 = 1 }, accept_anew '{"k70":1,"k1":1,"k70":2}')
+        assert.same({}, accept_anew '{"k70":1,"k1":1,"k70":null,"k1":null}')
+        assert.same({ k3 = 1 }, accept_anew '{"k3":1,"k2":3,"k1":1,"k2":null,"k1":null}')
       end
     end)
   end)
@@ -907,14 +917,6 @@ describe("core.decode", function()
 end)
 
 describe("What core.decode learns of one document", function()
-  --- A core that has learnt nothing.
-  local function fresh()
-    package.loaded["retab.core"] = nil
-    local new = require "retab.core"
-    package.loaded["retab.core"] = core
-    return new
-  end
-
   it("leaves every other document as it is", function()
     local source = documents.new(3)
     local learnt = fresh()
@@ -1051,6 +1053,16 @@ describe("What core.decode learns of one document", function()
       assert.equal(count + 1, #got)
       assert.equal(8, got[count + 1])
     end
+  end)
+
+  it("takes no memory for an array that was large elsewhere", function()
+    local new = fresh()
+    assert.equal(500000, #new.decode("[[" .. ("7,"):rep(499999) .. "8]]")[1])
+    collectgarbage()
+    local before = collectgarbage "count"
+    local got = new.decode "[[1]]"
+    assert.is_true(collectgarbage "count" - before < 100)
+    assert.same({ { 1 } }, got)
   end)
 
   it("tells strings that repeat from strings that do not", function()

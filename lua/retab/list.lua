@@ -101,7 +101,7 @@ end
 local function is_json(content_type)
   local media = content_type:lower():match("^%s*([^;%s]*)")
   return media == "" or media == "application/json" or media == "text/json"
-    or media:find("^application/[^/]+%+json$") ~= nil
+    or media:find("^[^/]+/[^/]+%+json$") ~= nil
 end
 
 --- The first line of a body, for a person.

@@ -238,11 +238,15 @@ local function make_room(self, needing)
   end
 end
 
---- Reads what is there already: what it tells is of use to the windows that are not cut yet.
+--- Reads what is there already, each page making room for another request: what it tells is of use to the windows
+--- that are not cut yet.
 local function take_in(self)
   for index = 2, #self.windows do
     local waiting = self.windows[index]
-    if waiting.pending and not waiting:peek() and not waiting:is_under_way() then receive(self, waiting) end
+    if waiting.pending and not waiting:peek() and not waiting:is_under_way() then
+      receive(self, waiting)
+      launch(self)
+    end
   end
 end
 
@@ -254,7 +258,6 @@ local function wait_for(self, awaited)
     for _, under_way in ipairs(self.windows) do calls[#calls + 1] = under_way.pending end
     if not call.await_any(calls) then return end
     take_in(self)
-    launch(self)
   end
 end
 
@@ -358,8 +361,8 @@ function Parallel:next()
   if not self.started then start(self) end
   while self.windows[1] do
     local current = self.windows[1]
-    take_in(self)
     launch(self)
+    take_in(self)
     if not current.learnt then open(self, current) end
     local seam_id = next_first_id(self)
     if lacks_page(current) then

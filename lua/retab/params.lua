@@ -196,15 +196,15 @@ function params.headers(value)
   return headers
 end
 
---- Paths of fields, as core.decode takes them.
+--- Paths of fields, as core.decode takes them: an array of keys joined by dots.
 function params.fields(value)
-  local ok, message = pcall(core.decode, "{}", { fields = value })
-  if ok then
-    local copied = {}
-    for index, path in ipairs(value) do copied[index] = path end
-    return copied
-  end
-  return nil, "an array of paths such as \"lifecycle.status\" (" .. tostring(message) .. ")"
+  local allowed = "an array of paths such as \"lifecycle.status\""
+  if type(value) ~= "table" then return nil, allowed end
+  local copied, count = {}, 0
+  for _ in pairs(value) do count = count + 1 end
+  for index, path in ipairs(value) do copied[index] = path end
+  if #copied ~= count or not pcall(core.decode, "{}", { fields = copied }) then return nil, allowed end
+  return copied
 end
 
 return params

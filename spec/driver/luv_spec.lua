@@ -83,6 +83,7 @@ describe("under luv, a client", function()
   end)
 
   it("that was waited for and that nobody has any more is collected", function()
+    local before = handles()
     local weak = setmetatable({}, { __mode = "v" })
     do
       local runs, client = new { runs = 3 }
@@ -92,6 +93,8 @@ describe("under luv, a client", function()
     end
     collect()
     assert.is_nil(weak.client)
+    uv.run "nowait"
+    assert.equal(before, handles())
   end)
 
   it("stays as long as a coroutine waits for it, though nobody else has it", function()
