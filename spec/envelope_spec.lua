@@ -174,8 +174,8 @@ describe("fields of a page", function()
   end)
 
   it("leave the rest of the envelope alone", function()
-    local page = page_of('{"total":3,"more":{"b":[{"c":1}]},"data":[{"id":"a"}],"list_metadata":{"after":"a","x":{"y":1}}}',
-      { fields = { "none" } })
+    local page = page_of('{"total":3,"more":{"b":[{"c":1}]},"data":[{"id":"a"}],'
+      .. '"list_metadata":{"after":"a","x":{"y":1}}}', { fields = { "none" } })
     assert.equal(3, page.total)
     assert.same({ b = { { c = 1 } } }, page.more)
     assert.same({ after = "a", x = { y = 1 } }, page.list_metadata)

@@ -278,7 +278,8 @@ describe("a parallel walk", function()
     assert.is_true(#driver.sent > 8)
     for _, request in ipairs(driver.sent) do
       local args = scripted.query(request)
-      assert.same({ "error", "wf", "7", "x" }, { args.status, args.workflow_id, args.limit, args.extra })
+      assert.same({ "error", "wf", "x" }, { args.status, args.workflow_id, args.extra })
+      assert.equal(args.order and "1" or "7", args.limit) -- the one in the other order asks for the far end
       assert.is_not_nil(args.from_date)
       assert.equal("t", request.headers["X-Team"])
     end
@@ -292,6 +293,17 @@ describe("a parallel walk", function()
     -- Runs that a server's clock puts in the future are runs too.
     for _, order in ipairs(orders) do
       check(set, copy(range, { order = order, limit = 10 }), { parallel = 4 }, { now = newest - 3000 })
+    end
+  end)
+
+  it("does not ask for what lies behind the last run", function()
+    local set = spaced(1000, 60)
+    for _, order in ipairs(orders) do
+      local params = { order = order, limit = 10, from_date = "1990-01-01", to_date = "2040-01-01" }
+      local driver = check(set, params, { parallel = 8 })
+      assert.is_true(#driver.sent <= 125, #driver.sent)
+      local last = scripted.query(driver.sent[#driver.sent])
+      assert.equal(order == "asc" and "2040-01-01" or "1990-01-01", order == "asc" and last.to_date or last.from_date)
     end
   end)
 
@@ -509,12 +521,15 @@ describe("a parallel walk that fails", function()
       local params = copy(range, { limit = 10, order = order })
       local listed = single_file(set, params)
       for failing = 1, 30 do
-        local runs, driver = serve(set, { change = function(_, number)
-          return number == failing and scripted.status(500) or nil
+        local hidden = false
+        local runs, driver = serve(set, { change = function(args, number)
+          if number ~= failing then return nil end
+          hidden = args.limit == "1" -- that was only a hint
+          return scripted.status(500)
         end })
         local found, failures = walk_on(runs.iter(params, { parallel = 4 }), 1)
         assert.same(listed, found)
-        assert.equal(#driver.sent >= failing and 1 or 0, #failures)
+        assert.equal(#driver.sent >= failing and not hidden and 1 or 0, #failures)
       end
     end
   end)

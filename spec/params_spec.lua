@@ -309,14 +309,14 @@ describe("runs.parse", function()
 end)
 
 describe("fields", function()
-  local client = require("retab").new { api_key = "sk_test", base_url = "http://localhost" }
+  local keyed = require("retab").new { api_key = "sk_test", base_url = "http://localhost" }
 
   it("are an array of paths, and nothing else", function()
     for _, wrong in ipairs { { x = "id" }, { "id", 5 }, { "a..b" }, { "" }, "id" } do
-      local ok, message = pcall(client.workflows.experiments.runs.request, {}, { fields = wrong })
+      local ok, message = pcall(keyed.workflows.experiments.runs.request, {}, { fields = wrong })
       assert.is_false(ok)
       assert.is_truthy(message:find('an array of paths such as "lifecycle.status" is expected', 1, true), message)
     end
-    assert.is_truthy(client.workflows.experiments.runs.request({}, { fields = { "id", "lifecycle.status" } }))
+    assert.is_truthy(keyed.workflows.experiments.runs.request({}, { fields = { "id", "lifecycle.status" } }))
   end)
 end)
