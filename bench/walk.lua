@@ -52,6 +52,6 @@ measure.compare { work = work, ours = seconds.ours, peer = "curl + the floor", t
 measure.compare { work = work, ours = seconds.ours, peer = "curl, bodies thrown away", theirs = seconds.curl }
 for _, peer in ipairs(peers) do
   measure.compare { work = work, ours = seconds.ours, peer = peer.name, theirs = seconds[peer.name],
-    target = peer.name:find("^LuaSocket") and 0.50 or nil }
+    target = peer.name == "LuaSocket + lua-cjson" and 0.50 or nil }
 end
 server:stop()

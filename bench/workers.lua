@@ -48,12 +48,12 @@ end
 --- The Luas that a peer may run under, the one that we are measured on first.
 local luas = { "5.4", "5.3", "jit", "5.1" }
 
-local function lua_walker(name, module)
+local function lua_walker(name, module, walker)
   for _, version in ipairs(luas) do
     if succeeds(("scripts/lua %s -e 'require \"cjson\" require %s'"):format(version, '"' .. module .. '"')) then
       local label = ("%s + lua-cjson%s"):format(name, version == "5.4" and "" or version == "jit" and " (LuaJIT)"
         or " (Lua " .. version .. ")")
-      return label, ("scripts/lua %s bench/walkers/walk.lua %s"):format(version, (name:lower():gsub("-", "_")))
+      return label, ("scripts/lua %s bench/walkers/walk.lua %s"):format(version, walker)
     end
   end
 end
@@ -74,9 +74,10 @@ function workers.peers(say)
       say(what .. " is not there: not measured")
     end
   end
-  add("LuaSocket", lua_walker("LuaSocket", "socket"))
-  add("lua-http", lua_walker("lua-http", "http.client"))
-  add("lua-curl", lua_walker("lua-curl", "curl"))
+  add("LuaSocket", lua_walker("LuaSocket", "socket.http", "luasocket_http"))
+  add("LuaSocket", lua_walker("LuaSocket, kept alive by hand,", "socket", "luasocket"))
+  add("lua-http", lua_walker("lua-http", "http.client", "lua_http"))
+  add("lua-curl", lua_walker("lua-curl", "curl", "lua_curl"))
   add("Go", program_walker("Go net/http", "go", workers.built "bench/walk-go"))
   add("Node", program_walker("Node http", "node", "node bench/walkers/walk.mjs"))
   add("Python", program_walker("Python http.client", "python3", "python3 bench/walkers/walk.py"))

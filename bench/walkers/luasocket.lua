@@ -1,5 +1,5 @@
---- LuaSocket and lua-cjson. Its http module opens a connection per request; kept alive, it is faster: so here is as
---- much of HTTP as this server's answers take, on its sockets.
+--- LuaSocket and lua-cjson, without its http module, which opens a connection per request: as much of HTTP as this
+--- server's answers take, over one connection.
 local socket = require "socket"
 local single_file = require "bench.walkers.single_file"
 

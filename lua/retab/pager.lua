@@ -1,7 +1,6 @@
 --- Walks: every run of a list, or every page, each once. A walk never ends early in silence: where it fails it
 --- says so, and goes on from the same place when it is asked again. How the pages are had is the business of
 --- its source: a window, or several in parallel.
-local parallel = require "retab.parallel"
 local params = require "retab.params"
 local window = require "retab.window"
 
@@ -57,7 +56,7 @@ local function new_walk(endpoint, checked, given, kind)
   local source
   if in_parallel then
     plan.parallel, plan.own_params = given.parallel, checked
-    source = parallel.new(plan, checked)
+    source = require("retab.parallel").new(plan, checked) -- here, since few walks need it and all programs start
   else
     plan.max_pages, plan.max_items = given.max_pages, given.max_items
     source = window.new(plan, checked)

@@ -347,6 +347,7 @@ function PageIterator:next() end
 ---@field sleep fun(seconds: number)
 ---@field now fun(): number epoch seconds
 ---@field ready? fun(ticket: retab.Ticket): boolean whether await would not wait
+---@field await_any? fun(tickets: retab.Ticket[]) waits until await would not wait on one of them
 ---@field connections? fun(): integer opened so far
 ---@field close? fun() frees everything; the client calls it once
 ---@field spawn? fun(f: function, ...: any): any runs a function in a coroutine of the host
