@@ -36,7 +36,7 @@ end
 local function machine()
   local lines = {
     ("- %s, %s cores, Linux %s"):format(matching("/proc/cpuinfo", "^model name%s*:%s*(.+)$"),
-      first_line "getconf _NPROCESSORS_ONLN", first_line "uname -r"),
+      first_line "getconf _NPROCESSORS_ONLN", first_line("uname -r"):match("^[%d.]+")),
     "- " .. first_line "cc --version",
     ("- %s; %s"):format(first_line "lua5.4 -v", first_line "luajit -v"),
     "- " .. first_line "curl --version",

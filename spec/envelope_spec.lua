@@ -99,6 +99,20 @@ describe("A page", function()
     assert.same({ 1, "a", {} }, page_of(body_of '[1,"a",[]]').data)
   end)
 
+  it("has no holes where the server lists nulls, unless null is a value", function()
+    local body = body_of '[null,{"id":"a"},null,[null,1],{"x":[null,2]},null]'
+    local data = page_of(body).data
+    assert.equal(3, #data)
+    assert.equal("a", data[1].id)
+    assert.equal(1, data[2][2]) -- inside of what is listed a null keeps its place
+    assert.equal(2, data[3].x[2])
+    assert.equal(6, #page_of(body, { null = retab.null }).data)
+    assert.same({ { id = "a" }, { 1 }, {} }, (function()
+      local page = page_of(body_of '[null,{"id":"a"},null,[1],{"x":1}]', { fields = { "id" } })
+      return page.data
+    end)())
+  end)
+
   it("carries the request id of the answer, whatever the case of the header's name", function()
     for _, name in ipairs { "x-request-id", "X-Request-Id", "X-REQUEST-ID" } do
       assert.equal("req_7", page_of(body_of "[]", nil, { ["Content-Type"] = "application/json",

@@ -60,6 +60,22 @@ local function nested(opening, count, inside, closing)
   return opening:rep(count) .. (inside or "") .. closing:rep(count)
 end
 
+--- What the paths of `wanted` (keys to true, or to the keys below) leave of a decoded value: the rule of the contract.
+--- Null has to be a value in it, so that arrays have no holes.
+local function prune(value, wanted)
+  if wanted == true then return value end
+  local kept = {}
+  if value[1] ~= nil then
+    for index, item in ipairs(value) do kept[index] = type(item) == "table" and prune(item, wanted) or item end
+    return kept
+  end
+  for key, below in pairs(wanted) do
+    local item = value[key]
+    if below == true then kept[key] = item elseif type(item) == "table" then kept[key] = prune(item, below) end
+  end
+  return kept
+end
+
 --- A core that has learnt nothing.
 local function fresh()
   package.loaded["retab.core"] = nil
@@ -320,6 +336,73 @@ describe("core.decode", function()
       end
     end)
 
+    it("rounds halfway cases with a fraction and with an exponent, too", function()
+      local source = documents.new(19)
+      for _ = 1, scripted.times(500) do
+        for places = 1, 4 do
+          -- (2k + 1) / 2^places is halfway between two doubles, and has so many decimal places
+          local k = 2 ^ 52 + source:below(2 ^ 31) * 2 ^ 20 + source:below(2 ^ 20)
+          local whole = math.floor(2 * k / 2 ^ places)
+          local rest = (2 * k - whole * 2 ^ places + 1) * 10 ^ places / 2 ^ places
+          local text = ("%.0f.%0" .. places .. ".0f"):format(whole, rest)
+          local even = (k % 2 == 0 and k or k + 1) / 2 ^ (places - 1)
+          assert_float(even, text)
+          assert_float((k + 1) / 2 ^ (places - 1), text .. "00001")
+        end
+      end
+      for _, factor in ipairs { 1, 2, 4, 8, 16, 1024 } do -- 5^23 has 54 bits
+        assert_float(factor * 5960464477539062 * 2 ^ 24, ("%de23"):format(factor))
+      end
+    end)
+
+    it("is on the right side of halfway with every power of ten that documents have", function()
+      -- numbers of many digits, in limbs of seven, the lowest first
+      local function times(limbs, factor)
+        local carry = 0
+        for index, limb in ipairs(limbs) do
+          local product = limb * factor + carry
+          carry = math.floor(product / 1e7)
+          limbs[index] = product - carry * 1e7
+        end
+        while carry > 0 do
+          limbs[#limbs + 1] = carry % 1e7
+          carry = math.floor(carry / 1e7)
+        end
+      end
+      local function digits_of(limbs)
+        local parts = { ("%.0f"):format(limbs[#limbs]) }
+        for index = #limbs - 1, 1, -1 do parts[#parts + 1] = ("%07.0f"):format(limbs[index]) end
+        return table.concat(parts)
+      end
+      local source = documents.new(23)
+      local step = scripted.times(20) < 20 and 20 or 1
+      for exponent = -230, 230, step do
+        -- (2k + 1) * 2^exponent is halfway between the doubles 2k * 2^exponent and (2k + 2) * 2^exponent
+        for _ = 1, 6 do
+          local k = 2 ^ 52 + source:below(2 ^ 31) * 2 ^ 20 + source:below(2 ^ 20)
+          local high = math.floor(k / 1e7)
+          local limbs = { k - high * 1e7, high % 1e7, math.floor(high / 1e7) }
+          times(limbs, 2)
+          limbs[1] = limbs[1] + 1 -- 2k is even: no carry
+          local factors = math.abs(exponent) -- of 2, or of 5 behind a point
+          for _ = 1, math.floor(factors / 9) do times(limbs, (exponent < 0 and 5 or 2) ^ 9) end
+          times(limbs, (exponent < 0 and 5 or 2) ^ (factors % 9))
+          local digits = digits_of(limbs)
+          local power = math.min(exponent, 0) + #digits - 19
+          -- cut to 19 digits it is below halfway, and one more is above
+          local below = digits:sub(1, 19)
+          local tail = (tonumber(below:sub(11)) or 0) + 1
+          if #below == 19 and tail < 1e9 then
+            local above = below:sub(1, 10) .. ("%09.0f"):format(tail)
+            local is_exact = not digits:find("[1-9]", 20) -- then it is halfway itself
+            local nearest = is_exact and k % 2 == 1 and 2 * k + 2 or 2 * k
+            assert_float(nearest * 2 ^ exponent, ("%se%d"):format(below, power))
+            assert_float((2 * k + 2) * 2 ^ exponent, ("%se%d"):format(above, power))
+          end
+        end
+      end
+    end)
+
     it("is exact where the point and the exponent make up for each other", function()
       for _, zeros in ipairs { 30, 324, 999, 1000, 1015, 1200, 5000, 100020, 600000 } do
         local head = "0." .. ("0"):rep(zeros)
@@ -461,6 +544,17 @@ describe("core.decode", function()
       assert.equal(("\n"):rep(100000), accept('"' .. ("\\n"):rep(100000) .. '"'))
     end)
 
+    it("keeps what is beyond ASCII whole behind an escape, however long", function()
+      for _, char in ipairs { "é", "€", "\240\159\153\130" } do
+        for _, count in ipairs { 1, 10, 15, 16, 17, 31, 63, 64, 65, 100, 1000, 100000 } do
+          local long = char:rep(count)
+          local new = fresh()
+          assert.equal("\n" .. long .. "\n" .. long .. "x", (new.decode('"\\n' .. long .. "\\n" .. long .. 'x"')))
+          assert.same({ ["\n" .. long] = long .. "\t" }, (new.decode('{"\\n' .. long .. '":"' .. long .. '\\t"}')))
+        end
+      end
+    end)
+
     it("takes all of UTF-8 at the limits of its forms", function()
       for _, char in ipairs {
         "\194\128", "\223\191", "\224\160\128", "\224\191\191", "\225\128\128", "\236\191\191", "\237\128\128",
@@ -576,10 +670,12 @@ describe("core.decode", function()
     end)
 
     it("does not crash on a million brackets, whatever they are", function()
-      for _, opening in ipairs {
-        "[", '{"a":', "[[],", "[1," } do local text = opening:rep(1000000) refuse(text) refuse(text, nil,
-        { fields = { "b" } }) end for _, opening in ipairs { "[", '{"a":',
-      } do
+      for _, opening in ipairs { "[", '{"a":', "[[],", "[1," } do
+        local text = opening:rep(1000000)
+        refuse(text)
+        refuse(text, nil, { fields = { "b" } })
+      end
+      for _, opening in ipairs { "[", '{"a":' } do
         local text = opening:rep(999999)
         refuse('{"b":' .. text, nil, { fields = { "a" }, max_depth = 1000000 })
         refuse(text, nil, { max_depth = 1000000 }) -- as deep as the stack of this Lua allows, which is said
@@ -650,14 +746,16 @@ describe("core.decode", function()
     end)
 
     it("is right behind every prefix that fields pass over", function()
-      for length = 0, #document - 1 do refuse(document:sub(1, length), length + 1,
-        { fields = { "lifecycle.status" } }) end
+      for length = 0, #document - 1 do
+        refuse(document:sub(1, length), length + 1, { fields = { "lifecycle.status" } })
+      end
     end)
 
     it("is the first byte with which the text can't go on to be JSON", function()
-      local bytes = { "{", "}", "[", "]", ",", ":", '"', "\\", "0", "9", "-", "+", ".", "e", "u", "n", "x", " ", "\0",
-        "\31",
-        "\128", "\195", "\237", "\244", "\255" }
+      local bytes = {
+        "{", "}", "[", "]", ",", ":", '"', "\\", "0", "9", "-", "+", ".", "e", "u", "n", "x", " ", "\0", "\31", "\128",
+        "\195", "\237", "\244", "\255",
+      }
       local step = scripted.times(20)
       for at = 1, #document, 20 / step do
         for _, byte in ipairs(bytes) do
@@ -838,21 +936,79 @@ describe("core.decode", function()
       end
     end)
 
-    it("gives what decoding everything gives, less what is not named", function()
-      -- the rule of the contract over decoded values; null is kept, so that arrays have no holes
-      local function prune(value, wanted)
-        if wanted == true then return value end
-        local kept = {}
-        if value[1] ~= nil then
-          for index, item in ipairs(value) do kept[index] = type(item) == "table" and prune(item, wanted) or item end
-          return kept
-        end
-        for key, below in pairs(wanted) do
-          local item = value[key]
-          if below == true then kept[key] = item elseif type(item) == "table" then kept[key] = prune(item, below) end
-        end
-        return kept
+    it("keeps them apart in equal objects, too", function()
+      local many = {}
+      for index = 1, 200 do many[index] = ('"k%d":{"x":1,"y":2,"z":3}'):format(index) end
+      local new = fresh()
+      for _ = 1, 3 do
+        assert.same({ k150 = { z = 3 }, k151 = { y = 2 }, k152 = { x = 1, y = 2, z = 3 }, k153 = { x = 1 },
+          k154 = { z = 3 } },
+          (new.decode("{" .. table.concat(many, ",") .. "}",
+            { fields = { "k150.z", "k151.y", "k152", "k153.x", "k154.z" } })))
       end
+    end)
+
+    it("gives the same for objects that are alike, nearly alike and broken", function()
+      local values = { "1", '"s"', "null", '{"x":1,"y":[2,{"x":3}]}', "[]", '[{"x":1,"z":2},{"x":1,"z":2}]',
+        '"long text"' }
+      local names = { "a", "b", "c", "d", "e", "f" }
+      local source = documents.new(41)
+      --- The members of an object: those of the one before, seldom with a difference.
+      local function next_members(members)
+        local copy = {}
+        for index, member in ipairs(members) do copy[index] = member end
+        local how = source:below(14)
+        local at = source:below(#copy)
+        if how == 1 then
+          table.remove(copy, at)
+        elseif how == 2 then
+          table.insert(copy, at, ('"%s":%s'):format(source:pick(names), source:pick(values)))
+        elseif how == 3 then
+          copy[at] = ('"%s":%s'):format(names[at] or "g", source:pick(values))
+        elseif how == 4 then
+          copy[at] = " " .. copy[at]:gsub(":", " :", 1) .. source:space()
+        elseif how == 5 then
+          copy[at], copy[1] = copy[1], copy[at]
+        elseif how == 6 then
+          copy[at] = copy[at]:gsub('"([abc])"', function(name) return ('"\\u%04x"'):format(name:byte()) end, 1)
+        end
+        return copy[1] and copy or members
+      end
+      for _ = 1, scripted.times(1000) do
+        local new = source:once_in(4) and fresh() or core
+        local base, objects = {}, {}
+        for index, name in ipairs(names) do base[index] = ('"%s":%s'):format(name, source:pick(values)) end
+        local is_map = source:once_in(5)
+        local members = base
+        for index = 1, is_map and 80 or source:below(8) do
+          members = source:once_in(4) and base or next_members(members)
+          objects[index] = (is_map and ('"k%d":'):format(index) or "") .. "{" .. table.concat(members, ",") .. "}"
+        end
+        local fields, wanted = {}, {}
+        for index = 1, source:below(4) do
+          local top = is_map and "k" .. source:below(80) or nil
+          local name, below = source:pick(names), source:once_in(3) and "x" or nil
+          local path = { top or name, top and name or below, top and below or nil }
+          fields[index] = table.concat(path, ".")
+          local node = wanted
+          for level, key in ipairs(path) do
+            if node == true then break end
+            if level == #path then node[key] = true end
+            node[key] = node[key] or {}
+            node = node[key]
+          end
+        end
+        local text = (is_map and "{%s}" or "[%s]"):format(table.concat(objects, ","))
+        if source:once_in(3) then text = source:mutate(text) end
+        local whole, message, position = fresh().decode(text, { null = core.null })
+        local got, message_too, position_too = new.decode(text, { null = core.null, fields = fields })
+        assert.equal(message, message_too, show(text))
+        assert.equal(position, position_too, show(text))
+        if type(whole) == "table" then assert.same(prune(whole, wanted), got, text .. table.concat(fields, " ")) end
+      end
+    end)
+
+    it("gives what decoding everything gives, less what is not named", function()
       local selections = {
         { { "id" }, { id = true } }, { { "id", "lifecycle.status" }, { id = true, lifecycle = { status = true } } },
         { { "timing.a.b", "timing.score", "a" }, { timing = { a = { b = true }, score = true }, a = true } },

@@ -62,7 +62,7 @@ local contract = {
   ["retab.PageIterator"] = "next",
   ["retab.Error"] = "kind message status code details errors request_id method url body attempts retryable retry_after "
     .. "cursor",
-  ["retab.Driver"] = "send await cancel sleep now ready connections close spawn",
+  ["retab.Driver"] = "send await cancel sleep now ready await_any connections close spawn",
   ["retab.DriverAnswer"] = "status headers body",
   ["retab.core"] = "decode null",
   ["retab.DecodeOptions"] = "null fields max_depth",

@@ -3,10 +3,12 @@
 --- Usage: walk.lua retab|luasocket|lua_http|lua_curl
 local walk = require("bench.walkers." .. arg[1])
 
+local clock = require("retab.curl").clock
+
 --- Work of the user's own, that keeps the processor busy.
 local function work(seconds)
-  local ends = os.clock() + seconds
-  while os.clock() < ends do end
+  local ends = clock() + seconds
+  while clock() < ends do end
 end
 
 for line in io.lines() do
