@@ -2,7 +2,7 @@
  * 1. one exact multiplication or division, where digits and power of ten are both doubles exactly;
  * 2. Daniel Lemire's method (Number Parsing at a Gigabyte per Second, 2021), for 19 digits and the powers that
  *    documents have: 64 bits of digits times 128 bits of the power of five. Numbers of 17 digits, as programs
- *    print doubles, are read in 0.2x of strtod's time with it;
+ *    print doubles, are decoded in 0.25x of the time of lua-cjson, which has strtod read them;
  * 3. strtod. */
 #include "number.h"
 
