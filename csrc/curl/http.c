@@ -616,5 +616,5 @@ int retab_http_setup(void)
 
 const char *retab_http_version(void)
 {
-    return curl_version();
+    return curl_version_info(CURLVERSION_NOW)->version; /* curl_version would set up LDAP: 1.3 ms */
 }

@@ -70,7 +70,7 @@ struct retab_http_pool {
 /* Makes libcurl ready, once per module. -1 where it can't be. */
 int retab_http_setup(void);
 
-/* The name and version of libcurl and what it was built with. */
+/* The version of libcurl. */
 const char *retab_http_version(void);
 
 int64_t retab_http_now(void);

@@ -350,6 +350,6 @@ void retab_pool_register(lua_State *L)
     lua_setfield(L, -2, "pool");
     lua_pushcfunction(L, clock_seconds);
     lua_setfield(L, -2, "clock");
-    lua_pushstring(L, retab_http_version());
+    lua_pushfstring(L, "libcurl/%s", retab_http_version());
     lua_setfield(L, -2, "version");
 }
