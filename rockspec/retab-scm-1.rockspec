@@ -24,6 +24,7 @@ build = {
         "csrc/core/cursor.c",
         "csrc/core/envelope.c",
         "csrc/core/fields.c",
+        "csrc/core/constructor.c",
         "csrc/core/json.c",
         "csrc/core/module.c",
         "csrc/core/number.c",

@@ -1232,6 +1232,142 @@ describe("What core.decode learns of one document", function()
     assert.same(expected, accept("[" .. table.concat(parts, ",") .. "]"))
   end)
 
+  describe("after hundreds of objects that are alike", function()
+    local members = {
+      '"a":%d', '"b":{"x":%d,"y":[1],"z":false,"w":"t"}', '"c":"s%d"', '"d":%d', '"e":true', '"quote \\" \\u0000":%d',
+      '"c":null', '"b":{"x":%d,"y":[1],"z":null,"w":"t"}',
+    }
+
+    --- The text and the value of the object number `index`; of the members, only those of these numbers, in this order.
+    local function object(index, order)
+      local parts, value = {}, {}
+      for at, number in ipairs(order or { 1, 2, 3, 4, 5 }) do
+        parts[at] = members[number]:format(index)
+        if number == 1 then value.a = index end
+        if number == 2 then value.b = { x = index, y = { 1 }, z = false, w = "t" } end
+        if number == 3 then value.c = "s" .. index end
+        if number == 4 then value.d = index end
+        if number == 5 then value.e = true end
+        if number == 6 then value['quote " \0'] = index end
+        if number == 7 then value.c = nil end
+        if number == 8 then value.b = { x = index, y = { 1 }, w = "t" } end
+      end
+      return "{" .. table.concat(parts, ",") .. "}", value
+    end
+
+    --- An array of so many objects that are alike, then of others.
+    local function compare(decode, count, others)
+      local parts, expected = {}, {}
+      local function add(text, value) parts[#parts + 1], expected[#expected + 1] = text, value end
+      for index = 1, count do add(object(index)) end
+      for index, other in ipairs(others) do add(object(index, other)) end
+      for index = 1, 9 do add(object(index)) end
+      assert.same(expected, (decode("[" .. table.concat(parts, ",\n") .. "]")))
+    end
+
+    local others = {
+      { {} }, { { 1 } }, { { 1, 2, 3, 4 } }, { { 2, 3, 4, 5 } }, { { 1, 3, 2, 4, 5 } }, { { 5, 4, 3, 2, 1 } },
+      { { 1, 2, 3, 4, 5, 1 } }, { { 1, 1, 2, 3, 4, 5 } }, { { 1, 2, 2 } }, { { 4 } }, { { 1, 2, 3, 4, 4 } },
+      { { 1, 2, 3, 4, 5, 6 } }, { { 1, 2, 6, 3, 4, 5 } }, { { 6 } }, { { 1, 2, 7, 4, 5 } }, { { 1, 2, 7, 3 } },
+      { { 1, 8, 3, 4, 5 } }, { { 1, 2, 3, 7, 4, 5 } }, { { 8, 1 }, { 1, 7 } },
+      { { 1, 2 }, { 1, 2 }, { 1, 2 }, { 1, 2 }, { 1, 2 }, { 1, 2 }, { 1, 2 }, { 1, 2 }, { 1, 2 }, { 1, 2 } },
+    }
+
+    it("reads those that are not", function()
+      for _, case in ipairs(others) do
+        local new = fresh()
+        for _ = 1, 3 do compare(new.decode, 600, case) end
+      end
+    end)
+
+    it("lets the last of two equal keys count, null too", function()
+      local new = fresh()
+      compare(new.decode, 600, {})
+      assert.same({ { a = 2, c = 3 } }, (new.decode '[{"a":1,"b":1,"c":3,"a":2,"b":null}]'))
+    end)
+
+    it("takes a key that it has not met", function()
+      local new = fresh()
+      compare(new.decode, 600, {})
+      for _ = 1, 2 do
+        assert.same({ { a = 1, b = 2, c = 3, d = 4 } }, (new.decode '[{"a":1,"b":2,"c":3,"\\u0064":4}]'))
+        assert.same({ { a = 1, ["e\n"] = 4, b = 2 } }, (new.decode '[{"a":1,"e\\n":4,"b":2}]'))
+      end
+    end)
+
+    it("finds the error where it is", function()
+      local new = fresh()
+      compare(new.decode, 600, {})
+      for _, text in ipairs { '[{"a":1,"b":2,"c":', '[{"a":1,"b":2,"c":3,', '[{"a":1,"b":{"x":1,"y":2' } do
+        for _, wrong in ipairs { "", "}", "]", ",", "!" } do
+          assert.same({ fresh().decode(text .. wrong) }, { new.decode(text .. wrong) }, text .. wrong)
+        end
+      end
+    end)
+
+    it("selects fields of them", function()
+      local new = fresh()
+      compare(new.decode, 600, {})
+      local text = "[" .. object(7) .. "," .. object(8) .. "]"
+      for _ = 1, 3 do
+        assert.same({ { a = 7, b = { w = "t" } }, { a = 8, b = { w = "t" } } },
+          (new.decode(text, { fields = { "a", "b.w" } })))
+      end
+      compare(new.decode, 600, {})
+    end)
+
+    it("puts any value in the place of null", function()
+      local new = fresh()
+      compare(new.decode, 600, {})
+      local got = new.decode("[" .. object(1, { 1, 8, 7, 4, 5 }) .. "]", { null = core.null })
+      assert.equal(core.null, got[1].c)
+      assert.equal(core.null, got[1].b.z)
+    end)
+
+    it("makes tables that share nothing", function()
+      local new = fresh()
+      local text = "[" .. ('{"a":1,"b":2,"c":3,"d":[4]},'):rep(700) .. '{"a":1,"b":2,"c":3,"d":[4]}]'
+      local got = new.decode(text)
+      for _, value in ipairs(got) do
+        assert.equal(1, value.a)
+        assert.is_nil(value.e)
+        value.a, value.e = 5, 6
+        value.d[1] = 7
+      end
+      assert.same({ a = 1, b = 2, c = 3, d = { 4 } }, (new.decode(text)[701]))
+    end)
+
+    it("reads objects of many keys", function()
+      for _, count in ipairs { 63, 64, 65 } do
+        local parts, expected = {}, {}
+        for index = 1, count do
+          parts[index], expected["k" .. index] = ('"k%d":%d'):format(index, index), index
+        end
+        local one = "{" .. table.concat(parts, ",") .. "}"
+        local got = fresh().decode("[" .. (one .. ","):rep(600) .. one .. "]")
+        for index = 1, 601, 50 do assert.same(expected, got[index]) end
+      end
+    end)
+
+    it("reads them at many places, and at many levels", function()
+      local new = fresh()
+      local one = '{"a":1,"b":2,"c":3,"d":%s}'
+      local deep, parts = "4", {}
+      for _ = 1, 40 do deep = one:format(deep) end
+      for index = 1, 100 do
+        parts[index] = ('"k%d":[%s]'):format(index, (one:format(index) .. ","):rep(300) .. deep)
+      end
+      local got = new.decode("{" .. table.concat(parts, ",") .. "}")
+      for index = 1, 100 do
+        assert.equal(301, #got["k" .. index])
+        assert.same({ a = 1, b = 2, c = 3, d = index }, got["k" .. index][300])
+        local inner = got["k" .. index][301]
+        for _ = 1, 39 do inner = inner.d end
+        assert.same({ a = 1, b = 2, c = 3, d = 4 }, inner)
+      end
+    end)
+  end)
+
   it("is left alone by a finalizer that decodes in the middle of a decode", function()
     local inside, wrong, fired = false, {}, 0
     local function finalize()

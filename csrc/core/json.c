@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "constructor.h"
 #include "fields.h"
 #include "number.h"
 #include "text.h"
@@ -27,6 +28,13 @@
 #define TRUST 8
 #define TRUST_LIMIT 32
 #define REST (-256)
+
+/* After so many objects in a row with the same keys in the same order, a place gets a constructor for them: it costs
+ * what it saves with a few hundred objects. It goes when it is not trusted any more, like the last string; but one
+ * miss costs as much as several hits save. */
+#define CONSTRUCTOR_AFTER 256
+#define CONSTRUCTOR_MISS 4
+#define CONSTRUCTORS 64
 
 /* The Lua stack is grown for this many containers at a time, of three slots each: table, key, value. */
 #define STACK_STRIDE 16
@@ -54,7 +62,11 @@ struct retab_json_place {
     int map;                   /* as an object, it has had too many keys to know them */
     size_t elements;           /* of the last array here */
     unsigned members;          /* of the last object here */
-    unsigned keys;             /* of `children`: the keys in the order in which they were met */
+    unsigned alike;            /* how many objects in a row had just the first `alike_keys` keys, in order */
+    unsigned alike_keys;
+    unsigned constructed; /* the keys of the constructor anchors[constructor]; 0: there is none */
+    int constructor, constructor_trust;
+    unsigned keys; /* of `children`: the keys in the order in which they were met */
     size_t key_room;
     struct retab_json_place *children;
     struct retab_json_place *element; /* of arrays, and of maps */
@@ -64,6 +76,7 @@ struct retab_json_place {
 struct frame {
     struct retab_json_object object; /* of an array, only `at` is used */
     size_t count;
+    unsigned constructed; /* for so many values a constructor is on the Lua stack, in the place of the table */
     int selection;
     char kind;
 };
@@ -77,7 +90,7 @@ struct retab_json {
     uint64_t objects, text_objects; /* how many were opened so far, and before this text */
     int anchors, null;              /* stack indices; the anchors are a table, the reader's user value */
     struct retab_json_place root;
-    unsigned places;
+    unsigned places, constructors;
     int anchored;
     int finalized; /* other finalizers may decode still, while the Lua state is closed */
 };
@@ -125,7 +138,7 @@ static void start_learning(lua_State *L, struct retab_json *r, int index)
     free_place(&r->root);
     start_place(&r->root, 1, 0);
     r->anchored = 2;
-    r->places = 0;
+    r->places = r->constructors = 0;
 }
 
 void retab_json_new(lua_State *L)
@@ -315,6 +328,7 @@ static inline void found(struct retab_json_object *object, unsigned index, struc
 {
     key->place = &object->at->children[index];
     key->repeated = index < object->met || object->at->map;
+    object->strays += index != object->next;
     object->next = index + 1;
     object->met = object->next > object->met ? object->next : object->met;
 }
@@ -335,7 +349,10 @@ static void find_key(lua_State *L, struct retab_json *r, struct retab_json_objec
     }
     if (learn_key(L, r, at, key)) {
         found(object, at->keys - 1, key);
-    } else if (at->map) {
+        return;
+    }
+    object->strays++;
+    if (at->map) {
         key->place = element_place(L, r, at);
     }
 }
@@ -436,11 +453,18 @@ static int open_container(lua_State *L, struct retab_json *r, struct retab_json_
     if (r->depth >= r->frame_room) {
         r->frames = grow(L, r->frames, &r->frame_room, r->depth + 1, sizeof *r->frames);
     }
-    r->frames[r->depth++] = (struct frame){{place, 0, 0, 0}, 0, selection, kind};
+    struct frame *const frame = &r->frames[r->depth++];
+    *frame = (struct frame){{place, 0, 0, 0, 0}, 0, 0, selection, kind};
     if (place == NULL) {
         lua_createtable(L, 0, 0);
     } else if (kind == '{') {
-        lua_createtable(L, 0, (int)place->members);
+        if (place->constructed > 0 && selection == RETAB_FIELDS_ALL &&
+            lua_checkstack(L, (int)place->constructed + STACK_ROOM)) {
+            frame->constructed = place->constructed;
+            lua_rawgeti(L, r->anchors, place->constructor);
+        } else {
+            lua_createtable(L, 0, (int)place->members);
+        }
         place->previous = place->object;
         place->object = ++r->objects;
     } else {
@@ -452,10 +476,88 @@ static int open_container(lua_State *L, struct retab_json *r, struct retab_json_
     return 1;
 }
 
+/* Counts the objects in a row that have the same keys, and makes their place a constructor after enough of them. */
+static void count_alike(lua_State *L, struct retab_json *r, const struct frame *frame)
+{
+    struct retab_json_place *const place = frame->object.at;
+    const unsigned keys = frame->object.next;
+    if (frame->object.strays > 0 || keys != frame->count || keys < RETAB_CONSTRUCTOR_LEAST) {
+        place->alike = 0;
+        return;
+    }
+    place->alike = keys == place->alike_keys ? place->alike + 1 : 1;
+    place->alike_keys = keys;
+    if (place->alike < CONSTRUCTOR_AFTER || r->constructors == CONSTRUCTORS) {
+        return;
+    }
+    struct retab_constructor_key names[RETAB_CONSTRUCTOR_MOST];
+    for (unsigned i = 0; i < keys; i++) {
+        names[i] = (struct retab_constructor_key){place->children[i].key, place->children[i].key_length};
+    }
+    retab_constructor_push(L, names, keys);
+    if (place->constructor == 0) {
+        place->constructor = ++r->anchored;
+        r->constructors++;
+    }
+    lua_rawseti(L, r->anchors, place->constructor);
+    place->constructed = keys;
+    place->constructor_trust = TRUST;
+    place->alike = 0;
+}
+
+/* The object is not as its constructor wants it: puts a table with the values so far in the place of constructor and
+ * values, below the `above` values on top. */
+static void give_up_constructor(lua_State *L, struct retab_json *r, struct frame *frame, int above)
+{
+    struct retab_json_place *const place = frame->object.at;
+    const int count = (int)frame->count, base = lua_gettop(L) - above - count;
+    lua_createtable(L, 0, (int)place->members);
+    frame->constructed = 0;
+    frame->count = 0;
+    for (int i = 0; i < count; i++) {
+        lua_pushvalue(L, base + 1 + i);
+        if (lua_isnil(L, -1)) {
+            lua_pop(L, 1);
+            continue;
+        }
+        lua_rawgeti(L, r->anchors, place->children[i].anchor);
+        lua_insert(L, -2);
+        lua_rawset(L, -3);
+        frame->count++;
+    }
+    lua_replace(L, base);
+    for (int i = 0; i < count; i++) {
+        lua_remove(L, base + 1);
+    }
+    place->constructor_trust -= CONSTRUCTOR_MISS;
+    if (place->constructor_trust <= 0) {
+        place->constructed = 0;
+    }
+}
+
+/* Completes the object on top. */
+static void close_object(lua_State *L, struct retab_json *r, struct frame *frame)
+{
+    struct retab_json_place *const place = frame->object.at;
+    if (frame->constructed > 0) {
+        if (frame->count == frame->constructed) {
+            lua_call(L, (int)frame->count, 1);
+            place->constructor_trust += place->constructor_trust < TRUST_LIMIT;
+            return;
+        }
+        give_up_constructor(L, r, frame, 0);
+    } else if (frame->selection == RETAB_FIELDS_ALL && place->constructed == 0) {
+        count_alike(L, r, frame);
+    }
+    place->members = (unsigned)(frame->count < KEYS_PER_PLACE ? frame->count : KEYS_PER_PLACE);
+}
+
 /* Stores the value on top in the frame's table, below it (and below its key, in an object). */
 static inline void store(lua_State *L, struct frame *frame, int absent, int repeated, int dense)
 {
-    if (frame->kind == '[') {
+    if (frame->constructed > 0) {
+        frame->count++;
+    } else if (frame->kind == '[') {
         frame->count += !(absent && dense);
         if (absent) {
             lua_pop(L, 1);
@@ -472,7 +574,7 @@ static inline void store(lua_State *L, struct frame *frame, int absent, int repe
 
 /* Behind a value of the innermost container. 1: behind a comma; 0: the container was closed, and its
  * table is the value on top; -1. */
-static inline int advance(struct retab_json *r)
+static inline int advance(lua_State *L, struct retab_json *r)
 {
     struct frame *frame = &r->frames[r->depth - 1];
     struct retab_json_place *place = frame->object.at;
@@ -489,7 +591,7 @@ static inline int advance(struct retab_json *r)
     if (place != NULL && frame->kind == '[') {
         place->elements = frame->count;
     } else if (place != NULL) {
-        place->members = (unsigned)(frame->count < KEYS_PER_PLACE ? frame->count : KEYS_PER_PLACE);
+        close_object(L, r, frame);
     }
     return 0;
 }
@@ -573,6 +675,14 @@ static int next_value(lua_State *L, struct retab_json *r, struct next *next)
         if (read_key(L, r, &frame->object, &key) != 0) {
             return -1;
         }
+        if (frame->constructed > 0) {
+            if (expected < frame->constructed && key.place == &frame->object.at->children[expected] && !key.pushed) {
+                next->place = key.place;
+                next->selection = RETAB_FIELDS_ALL;
+                return 1;
+            }
+            give_up_constructor(L, r, frame, key.pushed);
+        }
         if (frame->selection != RETAB_FIELDS_ALL) {
             note_start(&frame->object, &key, start, expected);
         }
@@ -594,7 +704,7 @@ static int next_value(lua_State *L, struct retab_json *r, struct next *next)
         if (retab_text_skip(&r->text, r->max_depth - r->depth) != 0) {
             return -1;
         }
-        const int more = advance(r);
+        const int more = advance(L, r);
         if (more != 1) {
             return more;
         }
@@ -648,7 +758,7 @@ static int build(lua_State *L, struct retab_json *r, struct retab_json_place *pl
                 }
                 store(L, &r->frames[r->depth - 1], absent, next.repeated, r->depth == r->dense);
                 absent = 0;
-                more = advance(r);
+                more = advance(L, r);
             }
             if (more == 1) {
                 more = next_value(L, r, &next);
@@ -710,7 +820,7 @@ int retab_json_end(struct retab_json *r)
 
 void retab_json_object(struct retab_json *r, struct retab_json_place *at, struct retab_json_object *object)
 {
-    *object = (struct retab_json_object){at, 0, 0, 0};
+    *object = (struct retab_json_object){at, 0, 0, 0, 0};
     r->text.p = retab_text_space(r->text.p) + 1;
     r->depth++;
 }

@@ -32,7 +32,7 @@ struct retab_json_place;
  * their order) may have been met, and whether its first key was read. */
 struct retab_json_object {
     struct retab_json_place *at;
-    unsigned next, met;
+    unsigned next, met, strays;
     int begun;
 };
 

@@ -143,22 +143,33 @@ static inline size_t retab_text_common(const char *a, const char *b, size_t n)
     return at;
 }
 
-/* Whether `n` bytes are equal. Keys and values that repeat are short: a call of memcmp costs more than this. */
+/* Whether `n` bytes are equal. Keys and values that repeat are short: a call of memcmp costs more than this. What
+ * is left of the last word is read with some of the word before. */
 static inline int retab_text_same(const char *a, const char *b, size_t n)
 {
     uint64_t x, y;
-    while (n >= 8) {
-        memcpy(&x, a, 8);
-        memcpy(&y, b, 8);
-        if (x != y) {
-            return 0;
+    if (n >= 8) {
+        for (size_t at = 0; at + 8 < n; at += 8) {
+            memcpy(&x, a + at, 8);
+            memcpy(&y, b + at, 8);
+            if (x != y) {
+                return 0;
+            }
         }
-        a += 8, b += 8, n -= 8;
+        memcpy(&x, a + n - 8, 8);
+        memcpy(&y, b + n - 8, 8);
+        return x == y;
     }
-    while (n > 0 && *a == *b) {
-        a++, b++, n--;
+    if (n >= 4) {
+        uint32_t v, w;
+        memcpy(&v, a, 4);
+        memcpy(&w, b, 4);
+        x = v ^ w;
+        memcpy(&v, a + n - 4, 4);
+        memcpy(&w, b + n - 4, 4);
+        return (x | (v ^ w)) == 0;
     }
-    return n == 0;
+    return n == 0 || (a[0] == b[0] && a[n / 2] == b[n / 2] && a[n - 1] == b[n - 1]);
 }
 
 #endif
