@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "../bytes.h"
 #include "json.h"
 
 /* Why a JSON text is no envelope: a message on the Lua stack, and -1. */
@@ -136,21 +137,33 @@ static int read_page(lua_State *L, struct retab_json *reader, struct envelope *e
                : 0;
 }
 
+/* The body at 1: a string, or retab_bytes. */
+static struct retab_bytes check_body(lua_State *L)
+{
+    const struct retab_bytes *bytes = retab_bytes_test(L, 1);
+    if (bytes != NULL) {
+        luaL_argcheck(L, bytes->start != NULL, 1, "the body is closed");
+        return *bytes;
+    }
+    struct retab_bytes string;
+    luaL_checktype(L, 1, LUA_TSTRING);
+    string.start = lua_tolstring(L, 1, &string.length);
+    return string;
+}
+
 /* core.envelope(body [, options]) -> page | nil, message
  * The options are those of core.decode; the paths of `fields` start at a run. The page is a plain table with
  * `data` and `list_metadata`, and all else that the envelope holds. */
 static int envelope(lua_State *L)
 {
     struct retab_json_options options;
-    size_t length;
-    luaL_checktype(L, 1, LUA_TSTRING);
-    const char *body = lua_tolstring(L, 1, &length);
+    const struct retab_bytes body = check_body(L);
     lua_settop(L, 2);
     retab_json_options(L, 2, &options);
     struct envelope state = {RETAB_JSON_DENSE | (options.fields != 0 ? RETAB_JSON_SELECT : 0), 0, 0, 0, 0};
     struct retab_json *reader = retab_json_checkout(L);
     const int index = lua_gettop(L);
-    retab_json_begin(L, reader, index, body, length, &options);
+    retab_json_begin(L, reader, index, body.start, body.length, &options);
     const int failed = read_page(L, reader, &state);
     retab_json_checkin(L, index);
     if (failed) {

@@ -481,13 +481,13 @@ static void count_alike(lua_State *L, struct retab_json *r, const struct frame *
 {
     struct retab_json_place *const place = frame->object.at;
     const unsigned keys = frame->object.next;
-    if (frame->object.strays > 0 || keys != frame->count || keys < RETAB_CONSTRUCTOR_LEAST) {
+    if (frame->object.strays > 0 || keys != place->alike_keys || frame->count * 2 < keys) {
+        place->alike_keys = keys;
         place->alike = 0;
         return;
     }
-    place->alike = keys == place->alike_keys ? place->alike + 1 : 1;
-    place->alike_keys = keys;
-    if (place->alike < CONSTRUCTOR_AFTER || r->constructors == CONSTRUCTORS) {
+    place->alike++;
+    if (place->alike < CONSTRUCTOR_AFTER || keys < RETAB_CONSTRUCTOR_LEAST || r->constructors == CONSTRUCTORS) {
         return;
     }
     struct retab_constructor_key names[RETAB_CONSTRUCTOR_MOST];

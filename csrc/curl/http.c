@@ -51,13 +51,15 @@ static int reserve(struct retab_http_buffer *buffer, size_t more)
     return 1;
 }
 
+/* Adds bytes, and a NUL behind them. */
 static int append(struct retab_http_buffer *buffer, const char *bytes, size_t length)
 {
-    if (!reserve(buffer, length)) {
+    if (!reserve(buffer, length + 1)) {
         return 0;
     }
     memcpy(buffer->bytes + buffer->length, bytes, length);
     buffer->length += length;
+    buffer->bytes[buffer->length] = '\0';
     return 1;
 }
 
@@ -100,7 +102,7 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *context)
     if (body->length == 0) {
         curl_off_t expected = -1;
         curl_easy_getinfo(transfer->kit->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &expected);
-        if (expected > 0 && (uint64_t)expected <= transfer->max_body && !reserve(body, (size_t)expected)) {
+        if (expected > 0 && (uint64_t)expected <= transfer->max_body && !reserve(body, (size_t)expected + 1)) {
             return 0;
         }
     }
@@ -187,12 +189,11 @@ static void stop(struct retab_http_transfer *transfer)
     transfer->state = RETAB_HTTP_DONE;
 }
 
-/* The one closer of a transfer, in whatever state: nothing is left of it but its result. */
-static void drop(struct retab_http_transfer *transfer)
+/* Takes a transfer out of its pool, in whatever state; gives its kit, if it has one. */
+static struct retab_http_kit *detach(struct retab_http_transfer *transfer)
 {
-    struct retab_http_pool *pool = transfer->pool;
-    if (pool == NULL) {
-        return;
+    if (transfer->pool == NULL) {
+        return NULL;
     }
     if (transfer->state != RETAB_HTTP_DONE) {
         transfer->code = CURLE_ABORTED_BY_CALLBACK;
@@ -201,9 +202,11 @@ static void drop(struct retab_http_transfer *transfer)
     unlink_transfer(transfer);
     struct retab_http_kit *kit = transfer->kit;
     transfer->kit = NULL;
-    if (kit == NULL) {
-        return;
-    }
+    return kit;
+}
+
+static void retire(struct retab_http_pool *pool, struct retab_http_kit *kit)
+{
     if (kit->easy == NULL || pool->multi == NULL || pool->spares >= pool->max_connections ||
         kit->body.room > KEPT_BYTES) {
         free_kit(kit);
@@ -215,6 +218,16 @@ static void drop(struct retab_http_transfer *transfer)
     kit->next = pool->spare;
     pool->spare = kit;
     pool->spares++;
+}
+
+/* The one closer of a transfer: nothing is left of it but its result. */
+static void drop(struct retab_http_transfer *transfer)
+{
+    struct retab_http_pool *pool = transfer->pool;
+    struct retab_http_kit *kit = detach(transfer);
+    if (kit != NULL) {
+        retire(pool, kit);
+    }
 }
 
 static void finish(struct retab_http_transfer *transfer, CURLcode code)
@@ -530,6 +543,16 @@ const char *retab_http_send(struct retab_http_transfer *transfer, const char *ur
 void retab_http_drop(struct retab_http_transfer *transfer)
 {
     drop(transfer);
+}
+
+struct retab_http_kit *retab_http_take(struct retab_http_transfer *transfer)
+{
+    return detach(transfer);
+}
+
+void retab_http_retire(struct retab_http_pool *pool, struct retab_http_kit *kit)
+{
+    retire(pool, kit);
 }
 
 int retab_http_is_done(const struct retab_http_transfer *transfer)

@@ -5,9 +5,9 @@
  * lua/retab/driver carry that out.
  *
  * Who owns what: a pool owns the multi handle, and what its transfers left for the next ones. A transfer owns
- * its kit (easy handle, headers, buffers) until it is dropped. Either may go first: closing the pool drops its
- * transfers, dropping a transfer takes it out of the pool. Both start all zero, and may be closed at any time
- * and any number of times.
+ * its kit (easy handle, headers, buffers) until it is dropped, or the kit is taken. Either may go first: closing the
+ * pool drops its transfers, dropping a transfer takes it out of the pool. Both start all zero, and may be closed at any
+ * time and any number of times.
  *
  * Times are microseconds, on a clock that never goes back. Functions that return int give 0, or -1 where there
  * is no memory, unless they say otherwise. */
@@ -19,6 +19,7 @@
 
 #define RETAB_HTTP_NEVER INT64_MAX
 
+/* What was received; behind it, a NUL. NULL as long as that is nothing. */
 struct retab_http_buffer {
     char *bytes;
     size_t length, room;
@@ -94,6 +95,12 @@ const char *retab_http_send(struct retab_http_transfer *transfer, const char *ur
 
 /* Ends a transfer, whatever its state; it counts as cancelled unless it was done. */
 void retab_http_drop(struct retab_http_transfer *transfer);
+
+/* Drops a transfer that is done, but for its kit: that is the caller's, until it retires it. */
+struct retab_http_kit *retab_http_take(struct retab_http_transfer *transfer);
+
+/* Leaves a kit that was taken to the next transfers of its pool, which may be closed by now. */
+void retab_http_retire(struct retab_http_pool *pool, struct retab_http_kit *kit);
 
 /* Does what can be done without waiting. */
 void retab_http_step(struct retab_http_pool *pool);

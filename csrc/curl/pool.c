@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../bytes.h"
 #include "http.h"
 
 #define POOL "retab.curl.pool"
@@ -278,8 +279,59 @@ static void push_headers(lua_State *L, const struct retab_http_buffer *head)
     }
 }
 
+/* The body of an answer: the buffer that it was received in, until it is closed. */
+struct body {
+    struct retab_bytes bytes;
+    struct retab_http_pool *pool;
+    struct retab_http_kit *kit;
+};
+
+/* body:close(), and its collector: the buffer is left to the next transfers */
+static int body_close(lua_State *L)
+{
+    struct body *body = luaL_checkudata(L, 1, RETAB_BYTES);
+    struct retab_http_kit *const kit = body->kit;
+    body->kit = NULL;
+    body->bytes = (struct retab_bytes){NULL, 0};
+    if (kit != NULL) {
+        retab_http_retire(body->pool, kit);
+    }
+    return 0;
+}
+
+/* #body -> its bytes */
+static int body_length(lua_State *L)
+{
+    const struct body *body = luaL_checkudata(L, 1, RETAB_BYTES);
+    lua_pushinteger(L, (lua_Integer)body->bytes.length);
+    return 1;
+}
+
+/* tostring(body) -> its bytes as a string */
+static int body_string(lua_State *L)
+{
+    const struct body *body = luaL_checkudata(L, 1, RETAB_BYTES);
+    lua_pushlstring(L, body->bytes.start != NULL ? body->bytes.start : "", body->bytes.length);
+    return 1;
+}
+
+/* Pushes the body of the transfer at 1, whose kit becomes its own. */
+static void push_body(lua_State *L, struct retab_http_transfer *transfer)
+{
+    struct body *body = lua_newuserdatauv(L, sizeof *body, 1);
+    memset(body, 0, sizeof *body);
+    luaL_getmetatable(L, RETAB_BYTES);
+    lua_setmetatable(L, -2);
+    lua_getiuservalue(L, 1, 1); /* keeps the pool */
+    lua_setiuservalue(L, -2, 1);
+    body->pool = transfer->pool;
+    body->kit = retab_http_take(transfer);
+    const struct retab_http_buffer *received = &body->kit->body;
+    body->bytes = (struct retab_bytes){received->length > 0 ? received->bytes : "", received->length};
+}
+
 /* transfer:result() -> { status, headers, body } | nil, { kind, message }
- * Once, of a transfer that is done; from then on it counts as cancelled. */
+ * The body is retab_bytes (bytes.h). Once, of a transfer that is done; from then on it counts as cancelled. */
 static int transfer_result(lua_State *L)
 {
     struct retab_http_transfer *transfer = luaL_checkudata(L, 1, TRANSFER);
@@ -295,15 +347,13 @@ static int transfer_result(lua_State *L)
         retab_http_drop(transfer);
         return 2;
     }
-    const struct retab_http_buffer *body = &transfer->kit->body;
     lua_createtable(L, 0, 3);
     lua_pushinteger(L, retab_http_status(transfer));
     lua_setfield(L, -2, "status");
     push_headers(L, &transfer->kit->head);
     lua_setfield(L, -2, "headers");
-    lua_pushlstring(L, body->length > 0 ? body->bytes : "", body->length);
+    push_body(L, transfer);
     lua_setfield(L, -2, "body");
-    retab_http_drop(transfer);
     return 1;
 }
 
@@ -316,6 +366,7 @@ static int clock_seconds(lua_State *L)
     return 1;
 }
 
+/* Leaves the metatable of the type on the stack. */
 static void new_type(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFunction closer)
 {
     luaL_newmetatable(L, name); /* filled also where it is there: memory may have run out in the middle of it */
@@ -326,7 +377,6 @@ static void new_type(lua_State *L, const char *name, const luaL_Reg *methods, lu
     lua_setfield(L, -2, "__gc");
     lua_pushcfunction(L, closer);
     lua_setfield(L, -2, "__close");
-    lua_pop(L, 1);
 }
 
 void retab_pool_register(lua_State *L)
@@ -341,11 +391,18 @@ void retab_pool_register(lua_State *L)
                                                 {"id", transfer_id},
                                                 {"result", transfer_result},
                                                 {NULL, NULL}};
+    static const luaL_Reg body_methods[] = {{"close", body_close}, {NULL, NULL}};
     if (retab_http_setup() != 0) {
         luaL_error(L, "libcurl can't be made ready");
     }
     new_type(L, POOL, pool_methods, pool_close);
     new_type(L, TRANSFER, transfer_methods, transfer_cancel);
+    new_type(L, RETAB_BYTES, body_methods, body_close);
+    lua_pushcfunction(L, body_length);
+    lua_setfield(L, -2, "__len");
+    lua_pushcfunction(L, body_string);
+    lua_setfield(L, -2, "__tostring");
+    lua_pop(L, 3);
     lua_pushcfunction(L, new_pool);
     lua_setfield(L, -2, "pool");
     lua_pushcfunction(L, clock_seconds);

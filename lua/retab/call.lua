@@ -179,8 +179,14 @@ local function client_closed()
   return { kind = "cancelled", message = "the client was closed" }
 end
 
+--- Gives the body of an answer back where it is not a string but a driver's buffer.
+--- @param body string|userdata
+function call.release(body)
+  if type(body) == "userdata" then body:close() end
+end
+
 --- Waits for the attempt under way.
---- @return table|nil answer status, headers, body: any status of the 200s
+--- @return table|nil answer status, headers, body: any status of the 200s; the body is to be released
 --- @return table|nil fields of an error
 --- @return table|nil headers
 local function await(pending)
@@ -197,13 +203,16 @@ local function await(pending)
     attempt = pending.attempts,
   })
   if #body > session.max_body_bytes then
+    call.release(body)
     local message = "the answer is larger than max_body_bytes allows"
     return nil, { kind = "too_large", message = message, status = answer.status }
   end
   if answer.status >= 200 and answer.status < 300 then
     return { status = answer.status, headers = headers, body = body }
   end
-  return nil, failure.from_answer(answer.status, headers, body, pending.key), headers
+  local fields = failure.from_answer(answer.status, headers, tostring(body), pending.key)
+  call.release(body)
+  return nil, fields, headers
 end
 
 --- A driver's clock that shows less does not count from 1970: HTTP's dates are then held against the system's.
@@ -212,7 +221,7 @@ local first_epoch = 1e9
 --- Waits for the answer, with all the tries it takes. The deadline counts from here: what was sent ahead
 --- took nothing of the caller's time.
 --- @param pending table
---- @return table|nil answer { status, headers, body }
+--- @return table|nil answer { status, headers, body }; the body is to be released
 --- @return string|nil message
 --- @return retab.Error|nil err
 function call.receive(pending)

@@ -117,8 +117,8 @@ local function to_page(endpoint, answer, options, secret)
   local problem
   local content_type = answer.headers["content-type"] or ""
   if not is_json(content_type) then
-    problem = ("the answer is not JSON but %s: %s"):format(content_type, excerpt(failure.mask(answer.body, secret)))
-  elseif answer.body == "" then
+    problem = ("the answer is not JSON but %s: %s"):format(content_type, excerpt(failure.mask(tostring(answer.body), secret)))
+  elseif #answer.body == 0 then
     problem = "the answer is empty where JSON is expected"
   else
     local null = options.null
@@ -132,7 +132,7 @@ local function to_page(endpoint, answer, options, secret)
   end
   return nil, failure.mask({
     kind = "decode", message = problem, status = answer.status, request_id = answer.headers["x-request-id"],
-    body = answer.body,
+    body = tostring(answer.body),
   }, secret)
 end
 
@@ -154,6 +154,7 @@ function Endpoint:receive(pending, checked, options, own_options)
   local answer, message, err = call.receive(pending)
   if not answer then return nil, message, err end
   local page, fields = to_page(self, answer, options, pending.key)
+  call.release(answer.body)
   if not page then return call.fail(pending, fields) end
   origins[page] = { endpoint = self, params = checked, options = own_options or options }
   return page
