@@ -25,6 +25,7 @@ build = {
         "csrc/core/envelope.c",
         "csrc/core/fields.c",
         "csrc/core/constructor.c",
+        "csrc/core/place.c",
         "csrc/core/json.c",
         "csrc/core/module.c",
         "csrc/core/number.c",

@@ -36,7 +36,7 @@ struct envelope {
 };
 
 /* Reads a cursor: a string, or nil for null and for the empty string, whatever JSON null becomes elsewhere. */
-static int read_cursor(lua_State *L, struct retab_json *reader, struct retab_json_place *place, char *kind)
+static int read_cursor(lua_State *L, struct retab_json *reader, struct retab_place *place, char *kind)
 {
     *kind = retab_json_peek(reader);
     if (retab_json_value(L, reader, place, 0) != 0) {
@@ -50,8 +50,7 @@ static int read_cursor(lua_State *L, struct retab_json *reader, struct retab_jso
 }
 
 /* Pushes the value of the member whose key is on top. */
-typedef int read_member(lua_State *L, struct retab_json *reader, struct retab_json_place *place,
-                        struct envelope *envelope);
+typedef int read_member(lua_State *L, struct retab_json *reader, struct retab_place *place, struct envelope *envelope);
 
 static int is_key(lua_State *L, const char *key)
 {
@@ -59,7 +58,7 @@ static int is_key(lua_State *L, const char *key)
 }
 
 /* Pushes the object at the cursor, its members read with `read`. */
-static int read_object(lua_State *L, struct retab_json *reader, struct retab_json_place *place, read_member *read,
+static int read_object(lua_State *L, struct retab_json *reader, struct retab_place *place, read_member *read,
                        struct envelope *envelope)
 {
     struct retab_json_object object;
@@ -75,8 +74,7 @@ static int read_object(lua_State *L, struct retab_json *reader, struct retab_jso
     return more < 0 ? refuse_text(L, reader) : 0;
 }
 
-static int read_metadata(lua_State *L, struct retab_json *reader, struct retab_json_place *place,
-                         struct envelope *envelope)
+static int read_metadata(lua_State *L, struct retab_json *reader, struct retab_place *place, struct envelope *envelope)
 {
     if (is_key(L, "before")) {
         return read_cursor(L, reader, place, &envelope->before);
@@ -87,8 +85,7 @@ static int read_metadata(lua_State *L, struct retab_json *reader, struct retab_j
     return retab_json_value(L, reader, place, 0) != 0 ? refuse_text(L, reader) : 0;
 }
 
-static int read_envelope(lua_State *L, struct retab_json *reader, struct retab_json_place *place,
-                         struct envelope *envelope)
+static int read_envelope(lua_State *L, struct retab_json *reader, struct retab_place *place, struct envelope *envelope)
 {
     const char kind = retab_json_peek(reader);
     const int is_data = is_key(L, "data");

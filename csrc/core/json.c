@@ -1,40 +1,22 @@
 /* How it is fast, beside one pass and no copies: a document is read as if it were like the one before.
  * At each place the next key is compared with the one that came next last time (no hashing: its Lua
  * string is there already), tables are made as large as their predecessors became, and a string that
- * repeats under its key is pushed as the Lua string that it was. */
+ * repeats under its key is pushed as the Lua string that it was. What came is known by place.c.
+ *
+ * Functions that read take the position in the text and give the one behind what they read, or NULL with the reader's
+ * message and position set: a position that stays in a register is worth 0.9x of the time. */
 #include "json.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "constructor.h"
 #include "fields.h"
 #include "number.h"
+#include "place.h"
 #include "text.h"
 
 #define READER "retab.json"
-
-/* What is learnt is bounded. An object with more keys than this is a map: its keys are data. */
-#define KEYS_PER_PLACE 64
-#define PLACES 2048
-#define LEARNT_DEPTH 32
-
-/* Longer strings hardly repeat, and comparing them costs what interning saves. */
-#define REPEATED_LENGTH 64
-
-/* A place starts with this trust in repetition, earns one for a string that repeats and loses one for
- * another; with none left it rests for as many strings as REST says. */
-#define TRUST 8
-#define TRUST_LIMIT 32
-#define REST (-256)
-
-/* After so many objects in a row with the same keys in the same order, a place gets a constructor for them: it costs
- * what it saves with a few hundred objects. It goes when it is not trusted any more, like the last string; but one
- * miss costs as much as several hits save. */
-#define CONSTRUCTOR_AFTER 256
-#define CONSTRUCTOR_MISS 4
-#define CONSTRUCTORS 64
 
 /* The Lua stack is grown for this many containers at a time, of three slots each: table, key, value. */
 #define STACK_STRIDE 16
@@ -43,40 +25,11 @@
 /* The most elements that an array's table is made for before they are seen. */
 #define ELEMENTS_AHEAD ((size_t)1 << 20)
 
-struct retab_json_place {
-    const char *key; /* the bytes of the Lua string anchors[anchor]; NULL for elements */
-    size_t key_length;
-    const char *last; /* of anchors[anchor + 1], the last string here; NULL for none */
-    size_t last_length;
-    int anchor;
-    int trust;
-    int escaped;   /* the key was met with escapes: it may not stand in a text as it is */
-    int selection; /* of this key within `within`, by the fields of `generation` */
-    int within;
-    unsigned generation;
-    unsigned depth;
-    /* for skip_alike: */
-    const char *start;         /* of this key in the object `met_in` */
-    uint64_t met_in;           /* the number of the object in which this key was met behind its elder sibling; or 0 */
-    uint64_t object, previous; /* as an object: the numbers of the last two here */
-    int map;                   /* as an object, it has had too many keys to know them */
-    size_t elements;           /* of the last array here */
-    unsigned members;          /* of the last object here */
-    unsigned alike;            /* how many objects in a row had just the first `alike_keys` keys, in order */
-    unsigned alike_keys;
-    unsigned constructed; /* the keys of the constructor anchors[constructor]; 0: there is none */
-    int constructor, constructor_trust;
-    unsigned keys; /* of `children`: the keys in the order in which they were met */
-    size_t key_room;
-    struct retab_json_place *children;
-    struct retab_json_place *element; /* of arrays, and of maps */
-};
-
-/* A container that is being built; its table is on the Lua stack. */
+/* A container that is being built. Its table is on the Lua stack, or its constructor and the values so far. */
 struct frame {
     struct retab_json_object object; /* of an array, only `at` is used */
-    size_t count;
-    unsigned constructed; /* for so many values a constructor is on the Lua stack, in the place of the table */
+    size_t count;                    /* of values, without the nulls that are left out */
+    unsigned constructed;            /* how many values the constructor takes; 0: there is a table */
     int selection;
     char kind;
 };
@@ -84,61 +37,27 @@ struct frame {
 struct retab_json {
     struct retab_text text;
     struct retab_fields fields;
+    struct retab_places places;
     struct frame *frames;
     size_t depth, frame_room, max_depth;
     size_t dense;                   /* the depth of the array that gets no holes; 0 for none */
     uint64_t objects, text_objects; /* how many were opened so far, and before this text */
-    int anchors, null;              /* stack indices; the anchors are a table, the reader's user value */
-    struct retab_json_place root;
-    unsigned places, constructors;
-    int anchored;
-    int finalized; /* other finalizers may decode still, while the Lua state is closed */
+    int null;                       /* stack index; 0 for nil */
+    int finalized;                  /* other finalizers may decode still, while the Lua state is closed */
 };
 
 /* ---- the reader ------------------------------------------------------------------------------------ */
 
-static void start_place(struct retab_json_place *place, int anchor, unsigned depth)
-{
-    memset(place, 0, sizeof *place);
-    place->anchor = anchor;
-    place->depth = depth;
-    place->trust = TRUST;
-}
-
-/* Recursion goes as deep as what is learnt, LEARNT_DEPTH at most. */
-static void free_place(struct retab_json_place *place)
-{
-    for (unsigned i = 0; i < place->keys; i++) {
-        free_place(&place->children[i]);
-    }
-    free(place->children);
-    if (place->element != NULL) {
-        free_place(place->element);
-        free(place->element);
-    }
-}
-
 static int collect(lua_State *L)
 {
     struct retab_json *r = luaL_checkudata(L, 1, READER);
-    free_place(&r->root);
+    retab_places_free(&r->places);
     free(r->frames);
     retab_text_free(&r->text);
     retab_fields_free(&r->fields);
     memset(r, 0, sizeof *r);
     r->finalized = 1;
     return 0;
-}
-
-/* Forgets all that was learnt. The reader is at `index`. */
-static void start_learning(lua_State *L, struct retab_json *r, int index)
-{
-    lua_newtable(L);
-    lua_setiuservalue(L, index, 1);
-    free_place(&r->root);
-    start_place(&r->root, 1, 0);
-    r->anchored = 2;
-    r->places = r->constructors = 0;
 }
 
 void retab_json_new(lua_State *L)
@@ -149,7 +68,7 @@ void retab_json_new(lua_State *L)
     lua_pushcfunction(L, collect);
     lua_setfield(L, -2, "__gc");
     lua_setmetatable(L, -2);
-    start_learning(L, r, lua_gettop(L));
+    retab_places_start(L, &r->places, lua_gettop(L));
 }
 
 struct retab_json *retab_json_checkout(lua_State *L)
@@ -186,79 +105,56 @@ void retab_json_begin(lua_State *L, struct retab_json *r, int index, const char 
     r->max_depth = options->max_depth;
     r->depth = 0;
     r->text_objects = r->objects;
-    if (r->places >= PLACES || r->finalized) {
-        start_learning(L, r, index);
-    }
-    lua_getiuservalue(L, index, 1);
-    r->anchors = lua_gettop(L);
+    retab_places_begin(L, &r->places, index);
     if (options->fields != 0) {
         retab_fields_compile(L, &r->fields, options->fields);
     }
 }
 
-static int fail(struct retab_json *r, const char *message)
+static const char *fail(struct retab_json *r, const char *p, const char *message)
 {
-    return retab_text_fail(&r->text, r->text.p, message);
+    (void)retab_text_fail(&r->text, p, message);
+    return NULL;
 }
 
-static void *grow(lua_State *L, void *block, size_t *room, size_t need, size_t size)
-{
-    void *larger = retab_text_grow(block, room, need, size);
-    if (larger == NULL) {
-        luaL_error(L, "not enough memory");
-    }
-    return larger;
-}
+/* ---- scalars --------------------------------------------------------------------------------------- */
 
-/* ---- strings and numbers --------------------------------------------------------------------------- */
-
-/* Keeps the string on top as the last one at `place`, for as long as strings repeat there. */
-static void remember(lua_State *L, struct retab_json *r, struct retab_json_place *place)
+static const char *push_string(lua_State *L, struct retab_json *r, const char *p, struct retab_place *place)
 {
-    if (place->trust < 0) {
-        place->trust++;
-    } else if (place->last != NULL && --place->trust <= 0) {
-        place->trust = REST;
-        place->last = NULL;
-    } else {
-        lua_pushvalue(L, -1);
-        lua_rawseti(L, r->anchors, place->anchor + 1);
-        place->last = lua_tolstring(L, -1, &place->last_length);
-    }
-}
-
-static int push_string(lua_State *L, struct retab_json *r, struct retab_json_place *place)
-{
-    const char *from = r->text.p + 1, *bytes = from;
+    const char *const from = p + 1, *const end = r->text.end;
     if (place != NULL && place->last != NULL) {
         const size_t length = place->last_length;
-        if ((size_t)(r->text.end - from) > length && from[length] == '"' &&
-            retab_text_same(from, place->last, length)) {
-            lua_rawgeti(L, r->anchors, place->anchor + 1);
-            place->trust += place->trust < TRUST_LIMIT;
-            r->text.p = from + length + 1;
-            return 0;
+        if ((size_t)(end - from) > length && from[length] == '"' && retab_text_same(from, place->last, length)) {
+            lua_rawgeti(L, r->places.anchors, RETAB_INDEX(place->anchor + 1));
+            retab_place_repeated(place);
+            return from + length + 1;
         }
     }
-    const char *close = retab_text_plain(from, r->text.end);
-    size_t length = (size_t)(close - from);
+    const char *const close = retab_text_plain(from, end);
     if (*close == '"') { /* nearly always */
-        r->text.p = close + 1;
-    } else if (retab_text_decode(&r->text, &bytes, &length) != 0) {
-        return -1;
+        const size_t length = (size_t)(close - from);
+        lua_pushlstring(L, from, length);
+        if (place != NULL && length <= RETAB_PLACE_STRING) {
+            retab_place_remember(L, &r->places, place); /* it stands in the text as it is */
+        }
+        return close + 1;
+    }
+    const char *bytes;
+    size_t length;
+    r->text.p = p;
+    if (retab_text_decode(&r->text, &bytes, &length) != 0) {
+        return NULL;
     }
     lua_pushlstring(L, bytes, length);
-    if (place != NULL && length <= REPEATED_LENGTH && r->text.p == from + length + 1) {
-        remember(L, r, place); /* it stands in the text as it is */
-    }
-    return 0;
+    return r->text.p;
 }
 
-static int push_number(lua_State *L, struct retab_json *r)
+static const char *push_number(lua_State *L, struct retab_json *r, const char *p)
 {
     struct retab_number number;
+    r->text.p = p;
     if (retab_number_read(&r->text, &number) != 0) {
-        return -1;
+        return NULL;
     }
     if (!number.integer) {
         lua_pushnumber(L, (lua_Number)number.real);
@@ -269,7 +165,23 @@ static int push_number(lua_State *L, struct retab_json *r)
         lua_pushnumber(L, (lua_Number)number.whole);
 #endif
     }
-    return 0;
+    return r->text.p;
+}
+
+static const char *read_literal(struct retab_json *r, const char *p, const char *literal)
+{
+    r->text.p = p;
+    return retab_text_literal(&r->text, literal) == 0 ? r->text.p : NULL;
+}
+
+static const char *push_null(lua_State *L, struct retab_json *r, const char *p)
+{
+    if (r->null == 0) {
+        lua_pushnil(L);
+    } else {
+        lua_pushvalue(L, r->null);
+    }
+    return read_literal(r, p, "null");
 }
 
 /* ---- keys ------------------------------------------------------------------------------------------ */
@@ -279,48 +191,20 @@ struct key {
     size_t length;
     int pushed;   /* it had escapes, and its bytes are those of the string on the Lua stack */
     int repeated; /* it may have come before in this object */
-    struct retab_json_place *place;
+    struct retab_place *place;
 };
 
-/* Adds the key to those that are known at `at`, unless no more is learnt. Whether it was added.
- * A place's children move when they grow, but never while one of them is being read. */
-static int learn_key(lua_State *L, struct retab_json *r, struct retab_json_place *at, const struct key *key)
+/* The place of the key that is expected at `p`, if that is what is there, up to its colon; else NULL. */
+static inline struct retab_place *expected_key(const struct retab_json *r, const struct retab_json_object *object,
+                                               const char *p)
 {
-    if (at->keys == KEYS_PER_PLACE) {
-        at->map = 1;
+    if (object->at == NULL || object->next >= object->at->keys) {
+        return NULL;
     }
-    if (at->map || at->depth >= LEARNT_DEPTH || r->places >= PLACES) {
-        return 0;
-    }
-    if (at->keys == at->key_room) {
-        at->children = grow(L, at->children, &at->key_room, (size_t)at->keys + 1, sizeof *at->children);
-    }
-    struct retab_json_place *place = &at->children[at->keys];
-    start_place(place, r->anchored + 1, at->depth + 1);
-    lua_pushlstring(L, key->bytes, key->length);
-    lua_pushvalue(L, -1);
-    lua_rawseti(L, r->anchors, place->anchor);
-    place->escaped = key->pushed;
-    place->key = lua_tolstring(L, -1, &place->key_length);
-    lua_pop(L, 1);
-    r->anchored += 2;
-    r->places++;
-    at->keys++;
-    return 1;
-}
-
-/* The one place of all elements of the arrays, or of all values of the maps, at `at`. */
-static struct retab_json_place *element_place(lua_State *L, struct retab_json *r, struct retab_json_place *at)
-{
-    if (at == NULL || at->element != NULL || at->depth >= LEARNT_DEPTH || r->places >= PLACES) {
-        return at == NULL ? NULL : at->element;
-    }
-    size_t none = 0;
-    at->element = grow(L, NULL, &none, 1, sizeof *at->element);
-    start_place(at->element, r->anchored + 1, at->depth + 1);
-    r->anchored += 2;
-    r->places++;
-    return at->element;
+    struct retab_place *place = &object->at->children[object->next];
+    return (size_t)(r->text.end - p) >= place->quoted_length && retab_text_same(p, place->quoted, place->quoted_length)
+               ? place
+               : NULL;
 }
 
 /* The key is the child `index` of the object's place. In a map their order tells nothing: some keys have no child. */
@@ -335,7 +219,7 @@ static inline void found(struct retab_json_object *object, unsigned index, struc
 
 static void find_key(lua_State *L, struct retab_json *r, struct retab_json_object *object, struct key *key)
 {
-    struct retab_json_place *const at = object->at;
+    struct retab_place *const at = object->at;
     if (at == NULL) {
         return;
     }
@@ -347,68 +231,63 @@ static void find_key(lua_State *L, struct retab_json *r, struct retab_json_objec
             return;
         }
     }
-    if (learn_key(L, r, at, key)) {
+    if (retab_place_add(L, &r->places, at, key->bytes, key->length, key->pushed) != NULL) {
         found(object, at->keys - 1, key);
         return;
     }
     object->strays++;
     if (at->map) {
-        key->place = element_place(L, r, at);
+        key->place = retab_place_element(L, &r->places, at);
     }
 }
 
 /* Reads a key and its colon, up to the value. */
-static int read_key(lua_State *L, struct retab_json *r, struct retab_json_object *object, struct key *key)
+static const char *read_key(lua_State *L, struct retab_json *r, const char *p, struct retab_json_object *object,
+                            struct key *key)
 {
-    const char *const from = r->text.p + 1;
-    if (*r->text.p != '"') {
-        return fail(r, "expected a string as key");
+    *key = (struct key){NULL, 0, 0, 1, NULL};
+    const struct retab_place *expected = expected_key(r, object, p);
+    if (expected != NULL) {
+        key->bytes = expected->key;
+        key->length = expected->key_length;
+        found(object, object->next, key);
+        return retab_text_space(p + expected->quoted_length);
     }
-    key->place = NULL;
-    key->repeated = 1;
-    key->pushed = 0;
-    if (object->at != NULL && object->next < object->at->keys) {
-        const struct retab_json_place *expected = &object->at->children[object->next];
-        const size_t length = expected->key_length;
-        if (!expected->escaped && (size_t)(r->text.end - from) > length && from[length] == '"' &&
-            retab_text_same(from, expected->key, length)) {
-            key->bytes = expected->key;
-            key->length = length;
-            found(object, object->next, key);
-            r->text.p = from + length + 1;
+    if (*p != '"') {
+        return fail(r, p, "expected a string as key");
+    }
+    const char *const close = retab_text_plain(p + 1, r->text.end);
+    key->bytes = p + 1;
+    key->length = (size_t)(close - key->bytes);
+    if (*close == '"') {
+        p = close + 1;
+    } else {
+        r->text.p = p;
+        if (retab_text_decode(&r->text, &key->bytes, &key->length) != 0) {
+            return NULL;
         }
+        p = r->text.p;
+        lua_pushlstring(L, key->bytes, key->length); /* the scratch will be used again */
+        key->bytes = lua_tolstring(L, -1, NULL);
+        key->pushed = 1;
     }
-    if (key->place == NULL) {
-        const char *close = retab_text_plain(from, r->text.end);
-        key->bytes = from;
-        key->length = (size_t)(close - from);
-        if (*close == '"') {
-            r->text.p = close + 1;
-        } else {
-            if (retab_text_decode(&r->text, &key->bytes, &key->length) != 0) {
-                return -1;
-            }
-            lua_pushlstring(L, key->bytes, key->length); /* the scratch will be used again */
-            key->bytes = lua_tolstring(L, -1, NULL);
-            key->pushed = 1;
-        }
-        find_key(L, r, object, key);
-    }
-    r->text.p = retab_text_space(r->text.p);
-    if (*r->text.p != ':') {
-        return fail(r, "expected ':' after a key");
-    }
-    r->text.p = retab_text_space(r->text.p + 1);
-    return 0;
+    find_key(L, r, object, key);
+    p = retab_text_space(p);
+    return *p == ':' ? retab_text_space(p + 1) : fail(r, p, "expected ':' after a key");
 }
 
-static inline void push_key(lua_State *L, struct retab_json *r, const struct key *key)
+static inline void push_known_key(lua_State *L, const struct retab_json *r, const struct retab_place *place)
+{
+    lua_rawgeti(L, r->places.anchors, RETAB_INDEX(place->anchor));
+}
+
+static void push_key(lua_State *L, const struct retab_json *r, const struct key *key)
 {
     if (key->pushed) {
         return;
     }
     if (key->place != NULL && key->place->key != NULL) {
-        lua_rawgeti(L, r->anchors, key->place->anchor);
+        push_known_key(L, r, key->place);
     } else {
         lua_pushlstring(L, key->bytes, key->length);
     }
@@ -417,7 +296,7 @@ static inline void push_key(lua_State *L, struct retab_json *r, const struct key
 /* What is selected of the key's value; a place remembers it. Below a map, objects of many keys are one place. */
 static int select_key(const struct retab_json *r, int selection, const struct key *key)
 {
-    struct retab_json_place *place = key->place;
+    struct retab_place *place = key->place;
     if (selection == RETAB_FIELDS_ALL) {
         return RETAB_FIELDS_ALL;
     }
@@ -432,131 +311,107 @@ static int select_key(const struct retab_json *r, int selection, const struct ke
     return place->selection;
 }
 
-/* ---- values ---------------------------------------------------------------------------------------- */
+/* ---- containers ------------------------------------------------------------------------------------ */
 
-/* Opens the container at the cursor and pushes its table. 1: something is in it; 0: nothing, it is closed; -1. */
-static int open_container(lua_State *L, struct retab_json *r, struct retab_json_place *place, int selection)
+/* Pushes what a new object starts with: a table, or the constructor of its place. */
+static void begin_object(lua_State *L, struct retab_json *r, struct retab_place *place, struct frame *frame)
 {
-    const char kind = *r->text.p;
+    place->previous = place->object;
+    place->object = ++r->objects;
+    if (place->constructed > 0 && frame->selection == RETAB_FIELDS_ALL &&
+        lua_checkstack(L, (int)place->constructed + STACK_ROOM)) {
+        frame->constructed = place->constructed;
+        lua_rawgeti(L, r->places.anchors, RETAB_INDEX(place->constructor));
+    } else {
+        lua_createtable(L, 0, (int)place->members);
+    }
+}
+
+/* Opens the container at `p` and pushes what it starts with; opened: something is in it. */
+static const char *open_container(lua_State *L, struct retab_json *r, const char *p, struct retab_place *place,
+                                  int selection, int *opened)
+{
+    const char kind = *p;
     if (r->depth >= r->max_depth) {
-        return fail(r, "nested too deeply");
+        return fail(r, p, "nested too deeply");
     }
     if (r->depth % STACK_STRIDE == 0 && !lua_checkstack(L, STACK_ROOM)) {
-        return fail(r, "nested too deeply for the stack of this Lua");
+        return fail(r, p, "nested too deeply for the stack of this Lua");
     }
-    r->text.p = retab_text_space(r->text.p + 1);
-    if (*r->text.p == RETAB_CLOSING(kind)) {
-        r->text.p++;
+    p = retab_text_space(p + 1);
+    if (*p == RETAB_CLOSING(kind)) {
         lua_createtable(L, 0, 0);
-        return 0;
+        return p + 1;
     }
     if (r->depth >= r->frame_room) {
-        r->frames = grow(L, r->frames, &r->frame_room, r->depth + 1, sizeof *r->frames);
+        void *larger = retab_text_grow(r->frames, &r->frame_room, r->depth + 1, sizeof *r->frames);
+        if (larger == NULL) {
+            luaL_error(L, "not enough memory");
+        }
+        r->frames = larger;
     }
     struct frame *const frame = &r->frames[r->depth++];
     *frame = (struct frame){{place, 0, 0, 0, 0}, 0, 0, selection, kind};
+    *opened = 1;
     if (place == NULL) {
         lua_createtable(L, 0, 0);
     } else if (kind == '{') {
-        if (place->constructed > 0 && selection == RETAB_FIELDS_ALL &&
-            lua_checkstack(L, (int)place->constructed + STACK_ROOM)) {
-            frame->constructed = place->constructed;
-            lua_rawgeti(L, r->anchors, place->constructor);
-        } else {
-            lua_createtable(L, 0, (int)place->members);
-        }
-        place->previous = place->object;
-        place->object = ++r->objects;
+        begin_object(L, r, place, frame);
     } else {
         /* an element takes two bytes at least, so a small text never gets the table of a large one */
-        const size_t most = (size_t)(r->text.end - r->text.p) / 2 + 1;
+        const size_t most = (size_t)(r->text.end - p) / 2 + 1;
         const size_t expected = place->elements < most ? place->elements : most;
         lua_createtable(L, (int)(expected < ELEMENTS_AHEAD ? expected : ELEMENTS_AHEAD), 0);
     }
-    return 1;
+    return p;
 }
 
-/* Counts the objects in a row that have the same keys, and makes their place a constructor after enough of them. */
-static void count_alike(lua_State *L, struct retab_json *r, const struct frame *frame)
-{
-    struct retab_json_place *const place = frame->object.at;
-    const unsigned keys = frame->object.next;
-    if (frame->object.strays > 0 || keys != place->alike_keys || frame->count * 2 < keys) {
-        place->alike_keys = keys;
-        place->alike = 0;
-        return;
-    }
-    place->alike++;
-    if (place->alike < CONSTRUCTOR_AFTER || keys < RETAB_CONSTRUCTOR_LEAST || r->constructors == CONSTRUCTORS) {
-        return;
-    }
-    struct retab_constructor_key names[RETAB_CONSTRUCTOR_MOST];
-    for (unsigned i = 0; i < keys; i++) {
-        names[i] = (struct retab_constructor_key){place->children[i].key, place->children[i].key_length};
-    }
-    retab_constructor_push(L, names, keys);
-    if (place->constructor == 0) {
-        place->constructor = ++r->anchored;
-        r->constructors++;
-    }
-    lua_rawseti(L, r->anchors, place->constructor);
-    place->constructed = keys;
-    place->constructor_trust = TRUST;
-    place->alike = 0;
-}
-
-/* The object is not as its constructor wants it: puts a table with the values so far in the place of constructor and
+/* The object is not what its constructor makes: puts a table with the values so far in the place of constructor and
  * values, below the `above` values on top. */
-static void give_up_constructor(lua_State *L, struct retab_json *r, struct frame *frame, int above)
+static void drop_constructor(lua_State *L, struct retab_json *r, struct frame *frame, int above)
 {
-    struct retab_json_place *const place = frame->object.at;
+    struct retab_place *const place = frame->object.at;
     const int count = (int)frame->count, base = lua_gettop(L) - above - count;
     lua_createtable(L, 0, (int)place->members);
     frame->constructed = 0;
     frame->count = 0;
     for (int i = 0; i < count; i++) {
-        lua_pushvalue(L, base + 1 + i);
-        if (lua_isnil(L, -1)) {
-            lua_pop(L, 1);
-            continue;
+        if (!lua_isnil(L, base + 1 + i)) {
+            push_known_key(L, r, &place->children[i]);
+            lua_pushvalue(L, base + 1 + i);
+            lua_rawset(L, -3);
+            frame->count++;
         }
-        lua_rawgeti(L, r->anchors, place->children[i].anchor);
-        lua_insert(L, -2);
-        lua_rawset(L, -3);
-        frame->count++;
     }
     lua_replace(L, base);
     for (int i = 0; i < count; i++) {
         lua_remove(L, base + 1);
     }
-    place->constructor_trust -= CONSTRUCTOR_MISS;
-    if (place->constructor_trust <= 0) {
-        place->constructed = 0;
-    }
+    retab_place_judge_constructor(place, 0);
 }
 
-/* Completes the object on top. */
+/* Completes the table on top. */
 static void close_object(lua_State *L, struct retab_json *r, struct frame *frame)
 {
-    struct retab_json_place *const place = frame->object.at;
+    struct retab_place *const place = frame->object.at;
     if (frame->constructed > 0) {
         if (frame->count == frame->constructed) {
             lua_call(L, (int)frame->count, 1);
-            place->constructor_trust += place->constructor_trust < TRUST_LIMIT;
+            retab_place_judge_constructor(place, 1);
             return;
         }
-        give_up_constructor(L, r, frame, 0);
+        drop_constructor(L, r, frame, 0);
     } else if (frame->selection == RETAB_FIELDS_ALL && place->constructed == 0) {
-        count_alike(L, r, frame);
+        retab_place_count_alike(L, &r->places, place, frame->object.strays == 0 ? frame->object.next : 0, frame->count);
     }
-    place->members = (unsigned)(frame->count < KEYS_PER_PLACE ? frame->count : KEYS_PER_PLACE);
+    place->members = (unsigned)(frame->count < RETAB_PLACE_KEYS ? frame->count : RETAB_PLACE_KEYS);
 }
 
 /* Stores the value on top in the frame's table, below it (and below its key, in an object). */
 static inline void store(lua_State *L, struct frame *frame, int absent, int repeated, int dense)
 {
     if (frame->constructed > 0) {
-        frame->count++;
+        frame->count++; /* it stays where it is */
     } else if (frame->kind == '[') {
         frame->count += !(absent && dense);
         if (absent) {
@@ -572,42 +427,78 @@ static inline void store(lua_State *L, struct frame *frame, int absent, int repe
     }
 }
 
-/* Behind a value of the innermost container. 1: behind a comma; 0: the container was closed, and its
- * table is the value on top; -1. */
-static inline int advance(lua_State *L, struct retab_json *r)
+/* Behind a value of the innermost container. more: behind a comma; else the container was closed, and its table is
+ * the value on top. */
+static inline const char *advance(lua_State *L, struct retab_json *r, const char *p, int *more)
 {
     struct frame *frame = &r->frames[r->depth - 1];
-    struct retab_json_place *place = frame->object.at;
-    r->text.p = retab_text_space(r->text.p);
-    if (*r->text.p == ',') {
-        r->text.p = retab_text_space(r->text.p + 1);
-        return 1;
+    p = retab_text_space(p);
+    *more = *p == ',';
+    if (*more) {
+        return retab_text_space(p + 1);
     }
-    if (*r->text.p != RETAB_CLOSING(frame->kind)) {
-        return fail(r, frame->kind == '{' ? "expected ',' or '}'" : "expected ',' or ']'");
+    if (*p != RETAB_CLOSING(frame->kind)) {
+        return fail(r, p, frame->kind == '{' ? "expected ',' or '}'" : "expected ',' or ']'");
     }
-    r->text.p++;
     r->depth--;
-    if (place != NULL && frame->kind == '[') {
-        place->elements = frame->count;
-    } else if (place != NULL) {
+    if (frame->object.at != NULL && frame->kind == '[') {
+        frame->object.at->elements = frame->count;
+    } else if (frame->object.at != NULL) {
         close_object(L, r, frame);
     }
-    return 0;
+    return p + 1;
 }
+
+/* ---- members --------------------------------------------------------------------------------------- */
 
 /* Where the next value stands, what of it is selected, and whether its key may have come before. */
 struct next {
-    struct retab_json_place *place;
+    struct retab_place *place;
     int selection, repeated;
 };
+
+/* Goes to the next value of an object of which everything is selected, its key on the stack. */
+static inline const char *next_member(lua_State *L, struct retab_json *r, const char *p, struct frame *frame,
+                                      struct next *next)
+{
+    struct retab_json_object *const object = &frame->object;
+    struct retab_place *const place = expected_key(r, object, p);
+    next->selection = RETAB_FIELDS_ALL;
+    if (place != NULL && object->next == object->met && !object->at->map) { /* nearly always */
+        next->place = place;
+        next->repeated = 0;
+        object->next = ++object->met;
+        if (object->next > frame->constructed) {
+            if (frame->constructed > 0) {
+                drop_constructor(L, r, frame, 0);
+            }
+            push_known_key(L, r, place);
+        }
+        return retab_text_space(p + place->quoted_length);
+    }
+    struct key key;
+    p = read_key(L, r, p, object, &key);
+    if (p == NULL) {
+        return NULL;
+    }
+    next->place = key.place;
+    next->repeated = key.repeated;
+    if (frame->constructed > 0) {
+        if (object->strays == 0 && object->next <= frame->constructed && !key.pushed) {
+            return p;
+        }
+        drop_constructor(L, r, frame, key.pushed);
+    }
+    push_key(L, r, &key);
+    return p;
+}
 
 /* Notes where a key was met, for the next object at its place. Only keys that follow each other as their places
  * do are of use there. */
 static inline void note_start(struct retab_json_object *object, const struct key *key, const char *start,
                               unsigned expected)
 {
-    struct retab_json_place *const place = key->place;
+    struct retab_place *const place = key->place;
     if (place == NULL || place->key == NULL) {
         if (object->at != NULL) {
             object->at->object = 0;
@@ -621,14 +512,14 @@ static inline void note_start(struct retab_json_object *object, const struct key
 /* Passes over members of which nothing is selected, as far as their text is, byte for byte, that of the object
  * before: what was valid there is valid here. With three fields of a run selected, most of a run is passed over
  * in three comparisons: 0.7x of the time without this. */
-static void skip_alike(struct retab_json *r, struct retab_json_object *object, int selection)
+static const char *skip_alike(struct retab_json *r, const char *p, struct retab_json_object *object, int selection)
 {
-    struct retab_json_place *const at = object->at;
+    struct retab_place *const at = object->at;
     const unsigned from = object->next;
     if (at == NULL || at->previous <= r->text_objects || from >= at->keys) {
-        return;
+        return p;
     }
-    struct retab_json_place *const children = at->children;
+    struct retab_place *const children = at->children;
     const char *const before = children[from].start;
     unsigned to = from;
     while (to + 1 < at->keys && children[to].met_in == at->previous && children[to + 1].met_in == at->previous &&
@@ -637,62 +528,45 @@ static void skip_alike(struct retab_json *r, struct retab_json_object *object, i
         to++;
     }
     if (to == from) {
-        return;
+        return p;
     }
     size_t most = (size_t)(children[to].start - before);
-    most = most < (size_t)(r->text.end - r->text.p) ? most : (size_t)(r->text.end - r->text.p);
-    const size_t common = retab_text_common(r->text.p, before, most);
+    most = most < (size_t)(r->text.end - p) ? most : (size_t)(r->text.end - p);
+    const size_t common = retab_text_common(p, before, most);
     while (to > from && (size_t)(children[to].start - before) > common) {
         to--;
     }
-    const char *const behind = r->text.p + (children[to].start - before);
+    const char *const behind = p + (children[to].start - before);
     for (unsigned i = from; i < to; i++) {
-        children[i].start += r->text.p - before;
+        children[i].start += p - before;
         children[i].met_in = at->object;
     }
-    r->text.p = retab_text_space(behind); /* there may be more of it here */
     object->next = to;
     object->met = object->met > to ? object->met : to;
+    return retab_text_space(behind); /* there may be more of it here */
 }
 
-/* Goes to the next value of the innermost container that is to be built, its key on the stack.
- * 1: there is one; 0: the container was closed; -1. */
-static int next_value(lua_State *L, struct retab_json *r, struct next *next)
+/* Goes to the next value that is to be built of an object of which a part is selected, its key on the stack. more:
+ * there is one; else the object was closed. */
+static const char *next_selected(lua_State *L, struct retab_json *r, const char *p, struct frame *frame,
+                                 struct next *next, int *more)
 {
-    struct frame *frame = &r->frames[r->depth - 1];
-    if (frame->kind == '[') {
-        next->place = element_place(L, r, frame->object.at);
-        next->selection = frame->selection;
-        return 1;
-    }
-    for (;;) {
+    for (*more = 1; *more;) {
         struct key key;
-        if (frame->selection != RETAB_FIELDS_ALL) {
-            skip_alike(r, &frame->object, frame->selection);
-        }
-        const char *const start = r->text.p;
+        const char *const start = p = skip_alike(r, p, &frame->object, frame->selection);
         const unsigned expected = frame->object.next;
-        if (read_key(L, r, &frame->object, &key) != 0) {
-            return -1;
+        p = read_key(L, r, p, &frame->object, &key);
+        if (p == NULL) {
+            return NULL;
         }
-        if (frame->constructed > 0) {
-            if (expected < frame->constructed && key.place == &frame->object.at->children[expected] && !key.pushed) {
-                next->place = key.place;
-                next->selection = RETAB_FIELDS_ALL;
-                return 1;
-            }
-            give_up_constructor(L, r, frame, key.pushed);
-        }
-        if (frame->selection != RETAB_FIELDS_ALL) {
-            note_start(&frame->object, &key, start, expected);
-        }
+        note_start(&frame->object, &key, start, expected);
         next->place = key.place;
         next->repeated = key.repeated;
         next->selection = select_key(r, frame->selection, &key);
-        const int container = *r->text.p == '{' || *r->text.p == '[';
+        const int container = *p == '{' || *p == '[';
         if (next->selection == RETAB_FIELDS_ALL || (next->selection != RETAB_FIELDS_NONE && container)) {
             push_key(L, r, &key);
-            return 1;
+            return p;
         }
         if (next->selection != RETAB_FIELDS_NONE && key.repeated) {
             push_key(L, r, &key); /* the last value counts, and of this one nothing is selected */
@@ -701,83 +575,88 @@ static int next_value(lua_State *L, struct retab_json *r, struct next *next)
         } else {
             lua_pop(L, key.pushed);
         }
+        r->text.p = p;
         if (retab_text_skip(&r->text, r->max_depth - r->depth) != 0) {
-            return -1;
+            return NULL;
         }
-        const int more = advance(L, r);
-        if (more != 1) {
-            return more;
+        p = advance(L, r, r->text.p, more);
+        if (p == NULL) {
+            return NULL;
         }
     }
+    return p;
 }
 
-static int push_null(lua_State *L, struct retab_json *r)
+/* Goes to the next value of the innermost container that is to be built. more: there is one; else it was closed. */
+static inline const char *next_value(lua_State *L, struct retab_json *r, const char *p, struct next *next, int *more)
 {
-    if (r->null == 0) {
-        lua_pushnil(L);
-    } else {
-        lua_pushvalue(L, r->null);
+    struct frame *const frame = &r->frames[r->depth - 1];
+    if (frame->kind == '[') {
+        next->place = retab_place_element(L, &r->places, frame->object.at);
+        next->selection = frame->selection;
+        return p;
     }
-    return retab_text_literal(&r->text, "null");
+    return frame->selection == RETAB_FIELDS_ALL ? next_member(L, r, p, frame, next)
+                                                : next_selected(L, r, p, frame, next, more);
 }
 
-/* Pushes the value at the cursor. One loop and an array of frames: no depth of nesting takes C stack. */
-static int build(lua_State *L, struct retab_json *r, struct retab_json_place *place, int selection)
+/* Pushes the value at `p`. One loop and an array of frames: no depth of nesting takes C stack. */
+static const char *build(lua_State *L, struct retab_json *r, const char *p, struct retab_place *place, int selection)
 {
     const size_t outside = r->depth;
     struct next next = {place, selection, 0};
     for (;;) {
         int absent = 0, more = 0;
-        switch (*r->text.p) {
+        switch (*p) {
         case '"':
-            more = push_string(L, r, next.place);
+            p = push_string(L, r, p, next.place);
             break;
         case '{':
         case '[':
-            more = open_container(L, r, next.place, next.selection);
+            p = open_container(L, r, p, next.place, next.selection, &more);
             break;
         case 't':
             lua_pushboolean(L, 1);
-            more = retab_text_literal(&r->text, "true");
+            p = read_literal(r, p, "true");
             break;
         case 'f':
             lua_pushboolean(L, 0);
-            more = retab_text_literal(&r->text, "false");
+            p = read_literal(r, p, "false");
             break;
         case 'n':
             absent = r->null == 0;
-            more = push_null(L, r);
+            p = push_null(L, r, p);
             break;
         default:
-            more = push_number(L, r);
+            p = push_number(L, r, p);
         }
-        for (;;) {
-            if (more == 0) { /* the value is complete, on top */
+        while (p != NULL) {
+            if (!more) { /* the value is complete, on top */
                 if (r->depth == outside) {
-                    return 0;
+                    return p;
                 }
                 store(L, &r->frames[r->depth - 1], absent, next.repeated, r->depth == r->dense);
                 absent = 0;
-                more = advance(L, r);
+                p = advance(L, r, p, &more);
             }
-            if (more == 1) {
-                more = next_value(L, r, &next);
-                if (more == 1) {
+            if (more && p != NULL) {
+                p = next_value(L, r, p, &next, &more);
+                if (more) {
                     break;
                 }
             }
-            if (more < 0) {
-                return -1;
-            }
+        }
+        if (p == NULL) {
+            return NULL;
         }
     }
 }
 
 /* ---- the interface --------------------------------------------------------------------------------- */
 
-struct retab_json_place *retab_json_root(struct retab_json *r)
+struct retab_place *retab_json_root(struct retab_json *r)
 {
-    return &r->root;
+    return &r->places.root;
 }
 
 char retab_json_peek(struct retab_json *r)
@@ -805,44 +684,49 @@ const char *retab_json_kind(char kind)
     }
 }
 
-int retab_json_value(lua_State *L, struct retab_json *r, struct retab_json_place *place, int flags)
+int retab_json_value(lua_State *L, struct retab_json *r, struct retab_place *place, int flags)
 {
-    r->text.p = retab_text_space(r->text.p);
+    const int selection = (flags & RETAB_JSON_SELECT) != 0 ? RETAB_FIELDS_ROOT : RETAB_FIELDS_ALL;
     r->dense = (flags & RETAB_JSON_DENSE) != 0 ? r->depth + 1 : 0;
-    return build(L, r, place, (flags & RETAB_JSON_SELECT) != 0 ? RETAB_FIELDS_ROOT : RETAB_FIELDS_ALL);
+    const char *const behind = build(L, r, retab_text_space(r->text.p), place, selection);
+    if (behind == NULL) {
+        return -1;
+    }
+    r->text.p = behind;
+    return 0;
 }
 
 int retab_json_end(struct retab_json *r)
 {
     r->text.p = retab_text_space(r->text.p);
-    return r->text.p == r->text.end ? 0 : fail(r, "bytes after the end of the value");
+    return r->text.p == r->text.end ? 0 : retab_text_fail(&r->text, r->text.p, "bytes after the end of the value");
 }
 
-void retab_json_object(struct retab_json *r, struct retab_json_place *at, struct retab_json_object *object)
+void retab_json_object(struct retab_json *r, struct retab_place *at, struct retab_json_object *object)
 {
     *object = (struct retab_json_object){at, 0, 0, 0, 0};
     r->text.p = retab_text_space(r->text.p) + 1;
     r->depth++;
 }
 
-int retab_json_member(lua_State *L, struct retab_json *r, struct retab_json_object *object,
-                      struct retab_json_place **place)
+int retab_json_member(lua_State *L, struct retab_json *r, struct retab_json_object *object, struct retab_place **place)
 {
     struct key key;
-    r->text.p = retab_text_space(r->text.p);
-    if (*r->text.p == '}') {
-        r->text.p++;
+    const char *p = retab_text_space(r->text.p);
+    if (*p == '}') {
+        r->text.p = p + 1;
         r->depth--;
         return 0;
     }
-    if (object->begun && *r->text.p != ',') {
-        return fail(r, "expected ',' or '}'");
+    if (object->begun && *p != ',') {
+        return retab_text_fail(&r->text, p, "expected ',' or '}'");
     }
-    r->text.p = retab_text_space(r->text.p + object->begun);
-    object->begun = 1;
-    if (read_key(L, r, object, &key) != 0) {
+    p = read_key(L, r, retab_text_space(p + object->begun), object, &key);
+    if (p == NULL) {
         return -1;
     }
+    object->begun = 1;
+    r->text.p = p;
     push_key(L, r, &key);
     *place = key.place;
     return 1;
@@ -905,7 +789,8 @@ static int decode(lua_State *L)
     struct retab_json *r = retab_json_checkout(L);
     const int reader = lua_gettop(L);
     retab_json_begin(L, r, reader, text, length, &options);
-    if (retab_json_value(L, r, &r->root, options.fields != 0 ? RETAB_JSON_SELECT : 0) == 0 && retab_json_end(r) == 0) {
+    if (retab_json_value(L, r, &r->places.root, options.fields != 0 ? RETAB_JSON_SELECT : 0) == 0 &&
+        retab_json_end(r) == 0) {
         retab_json_checkin(L, reader);
         return 1;
     }

@@ -24,14 +24,13 @@
 
 struct retab_json;
 
-/* A place in the documents read so far (a key of an object, the elements of an array), and what is
- * known of the values met there. NULL stands for a place of which nothing is to be learnt. */
-struct retab_json_place;
+/* Where a value stands, and what is known of the values met there (place.h). NULL: nothing is to be learnt. */
+struct retab_place;
 
 /* Where the reading of an object stands: the place of the key that is expected next, how many places (in
- * their order) may have been met, and whether its first key was read. */
+ * their order) may have been met, how many keys were not the expected ones, and whether the first was read. */
 struct retab_json_object {
-    struct retab_json_place *at;
+    struct retab_place *at;
     unsigned next, met, strays;
     int begun;
 };
@@ -60,7 +59,7 @@ void retab_json_begin(lua_State *L, struct retab_json *reader, int index, const 
                       const struct retab_json_options *options);
 
 /* The place of the whole document. */
-struct retab_json_place *retab_json_root(struct retab_json *reader);
+struct retab_place *retab_json_root(struct retab_json *reader);
 
 /* What retab_json_value is to do with a value: build only what the fields name; as an array, close up where a
  * null becomes nil, so that the table has no holes. */
@@ -68,7 +67,7 @@ struct retab_json_place *retab_json_root(struct retab_json *reader);
 #define RETAB_JSON_DENSE 2
 
 /* Pushes the next value, which stands at `place`. */
-int retab_json_value(lua_State *L, struct retab_json *reader, struct retab_json_place *place, int flags);
+int retab_json_value(lua_State *L, struct retab_json *reader, struct retab_place *place, int flags);
 
 /* Only white space may follow. */
 int retab_json_end(struct retab_json *reader);
@@ -80,11 +79,11 @@ char retab_json_peek(struct retab_json *reader);
 const char *retab_json_kind(char kind);
 
 /* Enters the object that retab_json_peek saw at `at`. */
-void retab_json_object(struct retab_json *reader, struct retab_json_place *at, struct retab_json_object *object);
+void retab_json_object(struct retab_json *reader, struct retab_place *at, struct retab_json_object *object);
 
 /* On 1 the key of the next member is pushed and `*place` is where its value stands; 0: the object is over. */
 int retab_json_member(lua_State *L, struct retab_json *reader, struct retab_json_object *object,
-                      struct retab_json_place **place);
+                      struct retab_place **place);
 
 /* What was wrong, and its 1-based byte. */
 const char *retab_json_message(const struct retab_json *reader);
