@@ -4,7 +4,6 @@ local call = require "retab.call"
 local core = require "retab.core"
 local dates = require "retab.dates"
 local failure = require "retab.error"
-local pager = require "retab.pager"
 local params = require "retab.params"
 
 local list = {}
@@ -117,7 +116,8 @@ local function to_page(endpoint, answer, options, secret)
   local problem
   local content_type = answer.headers["content-type"] or ""
   if not is_json(content_type) then
-    problem = ("the answer is not JSON but %s: %s"):format(content_type, excerpt(failure.mask(tostring(answer.body), secret)))
+    problem = ("the answer is not JSON but %s: %s"):format(content_type,
+      excerpt(failure.mask(tostring(answer.body), secret)))
   elseif #answer.body == 0 then
     problem = "the answer is empty where JSON is expected"
   else
@@ -230,7 +230,7 @@ function list.bind(session, declaration)
 
   local function walk(kind, given, given_options)
     local checked, options = check(endpoint, given, given_options, walk_options)
-    return pager[kind](endpoint, checked, options)
+    return require("retab.pager")[kind](endpoint, checked, options) -- here: a program of one page starts sooner
   end
 
   define("list", function(given, given_options)
