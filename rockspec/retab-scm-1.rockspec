@@ -35,7 +35,7 @@ build = {
       libraries = { "m" },
     },
     ["retab.curl"] = {
-      sources = { "csrc/curl/http.c", "csrc/curl/module.c", "csrc/curl/pool.c" },
+      sources = { "csrc/curl/watch.c", "csrc/curl/http.c", "csrc/curl/module.c", "csrc/curl/pool.c" },
       libraries = { "curl", "dl" },
     },
     ["retab.call"] = "lua/retab/call.lua",

@@ -1501,7 +1501,7 @@ describe("a finalizer at the end of the state", function()
         decode('"abc"') decode('"abc"') decode('{"key":1}')
         io.stdout:write(tostring(decode('"abc"')), decode('{"key":2}').key)
       end
-      setmetatable({}, { __gc = finish })
+      last = setmetatable({}, { __gc = finish })
       decode = require("retab.core").decode
     ]=]
     assert.equal("abc2", (interpreter.run(code)))

@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "watch.h"
+
 /* More of an answer's header than this is refused: nothing honest comes near. */
 #define HEADER_BYTES ((size_t)256 * 1024)
 
@@ -20,8 +22,8 @@ enum { BODY_TOO_LARGE = 1, HEADER_TOO_LARGE };
 /* A signal such as Ctrl-C is seen by Lua when a wait ends, if it did not end it itself. */
 #define LONGEST_WAIT ((int64_t)1000000)
 
-/* A change of ours: the loop has to let go of a socket before it is closed, since another may get its number. */
-#define CLOSE (CURL_POLL_REMOVE + 1)
+/* Sockets that are dealt with at a time. */
+#define EVENTS 16
 
 _Static_assert(sizeof(((struct retab_http_transfer *)NULL)->error) == CURL_ERROR_SIZE, "as large as libcurl wants it");
 
@@ -109,35 +111,13 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *context)
     return append(body, bytes, length) ? length : 0;
 }
 
-static int note_change(struct retab_http_pool *pool, curl_socket_t socket, int what)
-{
-    if (pool->change_count == pool->change_room) {
-        const size_t room = pool->change_room == 0 ? 16 : pool->change_room * 2;
-        struct retab_http_change *larger = realloc(pool->changes, room * sizeof *larger);
-        if (larger == NULL) {
-            return -1;
-        }
-        pool->changes = larger;
-        pool->change_room = room;
-    }
-    pool->changes[pool->change_count++] = (struct retab_http_change){socket, what};
-    return 0;
-}
-
 static int on_socket(CURL *easy, curl_socket_t socket, int what, void *context, void *assigned)
 {
+    const struct retab_http_pool *pool = context;
     (void)easy;
     (void)assigned;
-    return note_change(context, socket, what);
-}
-
-static int on_close(void *context, curl_socket_t socket)
-{
-    struct retab_http_pool *pool = context;
-    if (pool->multi == NULL || note_change(pool, socket, CLOSE) != 0) {
-        close(socket);
-    }
-    return 0;
+    return retab_watch_set(pool->watch, socket, what == CURL_POLL_IN || what == CURL_POLL_INOUT,
+                           what == CURL_POLL_OUT || what == CURL_POLL_INOUT);
 }
 
 static int on_timer(CURLM *multi, long milliseconds, void *context)
@@ -146,15 +126,6 @@ static int on_timer(CURLM *multi, long milliseconds, void *context)
     (void)multi;
     pool->due = milliseconds < 0 ? RETAB_HTTP_NEVER : retab_http_now() + (int64_t)milliseconds * 1000;
     return 0;
-}
-
-/* Closes the socket of the change that was handed out last, if it is to be closed. */
-static void close_changed(struct retab_http_pool *pool)
-{
-    if (pool->change_at > 0 && pool->changes[pool->change_at - 1].what == CLOSE) {
-        close(pool->changes[pool->change_at - 1].socket);
-        pool->changes[pool->change_at - 1].what = CURL_POLL_REMOVE;
-    }
 }
 
 /* ---- the life of a transfer ------------------------------------------------------------------------ */
@@ -286,21 +257,30 @@ static int harvest(struct retab_http_pool *pool)
     return ended;
 }
 
-/* Lets libcurl do what it can do now without waiting, on `socket` or, where that is CURL_SOCKET_TIMEOUT, on
- * whatever is due. Whether a transfer ended. */
-static int step(struct retab_http_pool *pool, curl_socket_t socket, int events)
+/* Lets libcurl know of the sockets that are ready, and of the time. */
+static void act(struct retab_http_pool *pool)
+{
+    struct retab_watch_event events[EVENTS];
+    int running;
+    const int count = retab_watch_ready(pool->watch, events, EVENTS);
+    for (int i = 0; i < count; i++) {
+        curl_multi_socket_action(
+            pool->multi, events[i].socket,
+            (events[i].readable ? CURL_CSELECT_IN : 0) | (events[i].writable ? CURL_CSELECT_OUT : 0), &running);
+    }
+    pool->due = RETAB_HTTP_NEVER; /* unless libcurl sets it anew */
+    curl_multi_socket_action(pool->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+}
+
+/* Lets libcurl do what it can do now without waiting. Whether a transfer ended. */
+static int step(struct retab_http_pool *pool)
 {
     int running, ended = 0;
     do {
-        if (!pool->events) {
-            curl_multi_perform(pool->multi, &running);
+        if (pool->events) {
+            act(pool);
         } else {
-            if (socket == CURL_SOCKET_TIMEOUT) {
-                pool->due = RETAB_HTTP_NEVER; /* unless libcurl sets it anew */
-            }
-            curl_multi_socket_action(pool->multi, socket, events, &running);
-            socket = CURL_SOCKET_TIMEOUT;
-            events = 0;
+            curl_multi_perform(pool->multi, &running);
         }
         ended |= harvest(pool);
     } while (start_queued(pool));
@@ -334,6 +314,12 @@ int retab_http_open(struct retab_http_pool *pool)
     }
     curl_multi_setopt(pool->multi, CURLMOPT_MAXCONNECTS, (long)pool->max_connections);
     if (pool->events) {
+        pool->watch = retab_watch_open();
+        if (pool->watch < 0) {
+            curl_multi_cleanup(pool->multi);
+            pool->multi = NULL;
+            return -1;
+        }
         curl_multi_setopt(pool->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
         curl_multi_setopt(pool->multi, CURLMOPT_SOCKETDATA, pool);
         curl_multi_setopt(pool->multi, CURLMOPT_TIMERFUNCTION, on_timer);
@@ -358,17 +344,14 @@ void retab_http_close(struct retab_http_pool *pool)
         curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, NULL);
         curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, NULL);
         curl_multi_cleanup(multi);
+        if (pool->events) {
+            close(pool->watch);
+        }
     }
-    do {
-        close_changed(pool);
-    } while (pool->change_at++ < pool->change_count);
-    free(pool->changes);
     free(pool->ca_file);
     free(pool->ca_path);
     free(pool->proxy);
-    pool->changes = NULL;
     pool->ca_file = pool->ca_path = pool->proxy = NULL;
-    pool->change_count = pool->change_at = pool->change_room = 0;
 }
 
 /* The time since `left` was the caller's own: it counts for no transfer that runs. */
@@ -388,41 +371,20 @@ void retab_http_step(struct retab_http_pool *pool)
     if (pool->left != 0) {
         skip_idle(pool);
     }
-    (void)step(pool, CURL_SOCKET_TIMEOUT, 0);
-}
-
-void retab_http_ready(struct retab_http_pool *pool, int socket, int readable, int writable)
-{
-    (void)step(pool, socket, (readable ? CURL_CSELECT_IN : 0) | (writable ? CURL_CSELECT_OUT : 0));
+    (void)step(pool);
 }
 
 void retab_http_wait(struct retab_http_pool *pool, int64_t most)
 {
     skip_idle(pool);
-    if (!step(pool, CURL_SOCKET_TIMEOUT, 0)) {
+    if (!step(pool)) {
         const int64_t due = retab_http_until_due(pool);
         most = due < most ? due : most;
         most = most < LONGEST_WAIT ? most : LONGEST_WAIT;
         curl_multi_poll(pool->multi, NULL, 0, (int)(most / 1000) + (most % 1000 != 0), NULL);
-        (void)step(pool, CURL_SOCKET_TIMEOUT, 0);
+        (void)step(pool);
     }
     pool->left = retab_http_now();
-}
-
-int retab_http_next_change(struct retab_http_pool *pool, int *socket, const char **events)
-{
-    close_changed(pool);
-    if (pool->change_at == pool->change_count) {
-        pool->change_at = pool->change_count = 0;
-        return 0;
-    }
-    const struct retab_http_change change = pool->changes[pool->change_at++];
-    *socket = change.socket;
-    *events = change.what == CURL_POLL_IN      ? "r"
-              : change.what == CURL_POLL_OUT   ? "w"
-              : change.what == CURL_POLL_INOUT ? "rw"
-                                               : "";
-    return 1;
 }
 
 int64_t retab_http_next_finished(struct retab_http_pool *pool)
@@ -500,10 +462,6 @@ static CURLcode set_options(struct retab_http_transfer *transfer, const char *ur
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
     curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->error);
-    if (pool->events) {
-        curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close);
-        curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, pool);
-    }
     /* these copy a string: each may find no memory */
     if (code == CURLE_OK) {
         code = curl_easy_setopt(easy, CURLOPT_URL, url);

@@ -1,8 +1,8 @@
 /* HTTP with libcurl: a pool of connections and the transfers on them. Nothing here blocks, but for
  * retab_http_wait. It knows nothing of Lua, nor of JSON; pool.c is its face to Lua.
  *
- * libcurl's callbacks fill buffers and note what the event loop of the host has to do; the drivers in
- * lua/retab/driver carry that out.
+ * libcurl's callbacks fill buffers, and tell the watch (watch.h) of their sockets. The event loop of a host watches
+ * that one descriptor and the time; the drivers in lua/retab/driver see to it.
  *
  * Who owns what: a pool owns the multi handle, and what its transfers left for the next ones. A transfer owns
  * its kit (easy handle, headers, buffers) until it is dropped, or the kit is taken. Either may go first: closing the
@@ -48,11 +48,6 @@ struct retab_http_transfer {
     char error[256]; /* libcurl's words */
 };
 
-/* One thing that libcurl wants of the host's event loop. */
-struct retab_http_change {
-    int socket, what;
-};
-
 struct retab_http_pool {
     void *multi;                              /* libcurl's handle; NULL: closed */
     struct retab_http_transfer *first, *last; /* in the order in which they were sent */
@@ -61,10 +56,9 @@ struct retab_http_pool {
     int64_t ids, connections; /* how many so far */
     int64_t due;              /* when libcurl's timer wants a step; NEVER */
     int64_t left;             /* since when the time is the caller's own; 0 where nobody waits */
-    struct retab_http_change *changes;
-    size_t change_count, change_at, change_room;
     int max_connections;
-    int events;                      /* the host watches sockets and the timer; else it steps, or waits */
+    int watch;                       /* of `events`: the descriptor of all sockets (watch.h) */
+    int events;                      /* the host watches `watch` and the timer; else it steps, or waits */
     char *ca_file, *ca_path, *proxy; /* its own copies; NULL: libcurl's defaults */
 };
 
@@ -102,11 +96,8 @@ struct retab_http_kit *retab_http_take(struct retab_http_transfer *transfer);
 /* Leaves a kit that was taken to the next transfers of its pool, which may be closed by now. */
 void retab_http_retire(struct retab_http_pool *pool, struct retab_http_kit *kit);
 
-/* Does what can be done without waiting. */
+/* Does what can be done without waiting: what sockets that are ready and the time make possible. */
 void retab_http_step(struct retab_http_pool *pool);
-
-/* The same, for what an event of a socket makes possible. */
-void retab_http_ready(struct retab_http_pool *pool, int socket, int readable, int writable);
 
 /* Waits for the network, `most` at most, and does what can be done then. In a pool that was ever waited for so,
  * the time between its functions is the caller's own, and counts for no transfer that runs. */
@@ -114,10 +105,6 @@ void retab_http_wait(struct retab_http_pool *pool, int64_t most);
 
 /* How long until a step is due by the clock; NEVER where nothing is under way. */
 int64_t retab_http_until_due(const struct retab_http_pool *pool);
-
-/* The next thing to be watched, in order: the socket, and "r", "w", "rw", or "" to let go of it before the
- * next call, which may close it. 0 where there is none, else 1. */
-int retab_http_next_change(struct retab_http_pool *pool, int *socket, const char **events);
 
 /* The id of a transfer that is done and was not reported yet, or 0. */
 int64_t retab_http_next_finished(struct retab_http_pool *pool);

@@ -64,8 +64,9 @@ static char *copy_option(lua_State *L, const char *name, const char *variable)
 }
 
 /* curl.pool(options) -> pool
- * options: max_connections, ca_file, ca_path, proxy; `events = true` for a host that watches sockets and the
- * timer itself (`change`, `timeout`, `ready`), else it is `step` or `wait` that moves things. */
+ * options: max_connections, ca_file, ca_path, proxy; `events = true` for a host that watches
+ * `descriptor` and the time that `timeout` tells, and steps when one of them is due; else it steps now and then, or
+ * waits. */
 static int new_pool(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
@@ -109,7 +110,8 @@ static void add_headers(lua_State *L, struct retab_http_transfer *transfer)
 
 /* pool:send(request) -> transfer
  * request: url, headers (a table of strings), timeout, connect_timeout and expires (seconds: of the transfer
- * once it has a connection, and with the wait for one), max_body_bytes. */
+ * once it has a connection, and with the wait for one), max_body_bytes; bytes: the body is to be retab_bytes (bytes.h),
+ * not a string. */
 static int pool_send(lua_State *L)
 {
     struct retab_http_pool *pool = check_pool(L);
@@ -122,6 +124,8 @@ static int pool_send(lua_State *L)
     lua_newtable(L); /* keeps the pool as long as the transfer */
     lua_pushvalue(L, 1);
     lua_rawseti(L, -2, 1);
+    lua_getfield(L, 2, "bytes");
+    lua_setfield(L, -2, "bytes");
     lua_setiuservalue(L, 3, 1);
     if (retab_http_begin(pool, transfer) != 0) {
         return no_memory(L);
@@ -155,15 +159,7 @@ static int pool_wait(lua_State *L)
     return 0;
 }
 
-/* pool:ready(descriptor, readable, writable): does what this event of a descriptor makes possible */
-static int pool_ready(lua_State *L)
-{
-    struct retab_http_pool *pool = check_pool(L);
-    retab_http_ready(pool, (int)luaL_checkinteger(L, 2), lua_toboolean(L, 3), lua_toboolean(L, 4));
-    return 0;
-}
-
-/* pool:timeout() -> the seconds after which a step is due, or nil */
+/* pool:timeout() -> the seconds after which a step is due by the clock, or nil: nothing is under way */
 static int pool_timeout(lua_State *L)
 {
     const int64_t due = retab_http_until_due(check_pool(L));
@@ -175,19 +171,16 @@ static int pool_timeout(lua_State *L)
     return 1;
 }
 
-/* pool:change() -> descriptor, events | nil: the next thing to be watched, in order.
- * events: "r", "w", "rw", or "" to let go of it before the next call, which may close it. */
-static int pool_change(lua_State *L)
+/* pool:descriptor() -> what is readable when a step is due by the network; nil without `events` */
+static int pool_descriptor(lua_State *L)
 {
-    int socket;
-    const char *events;
-    if (!retab_http_next_change(check_pool(L), &socket, &events)) {
+    const struct retab_http_pool *pool = check_pool(L);
+    if (pool->events) {
+        lua_pushinteger(L, pool->watch);
+    } else {
         lua_pushnil(L);
-        return 1;
     }
-    lua_pushinteger(L, socket);
-    lua_pushstring(L, events);
-    return 2;
+    return 1;
 }
 
 /* pool:finished() -> the id of a transfer that is done and was not reported yet, or nil */
@@ -316,7 +309,7 @@ static int body_string(lua_State *L)
 }
 
 /* Pushes the body of the transfer at 1, whose kit becomes its own. */
-static void push_body(lua_State *L, struct retab_http_transfer *transfer)
+static void push_bytes(lua_State *L, struct retab_http_transfer *transfer)
 {
     struct body *body = lua_newuserdatauv(L, sizeof *body, 1);
     memset(body, 0, sizeof *body);
@@ -331,11 +324,12 @@ static void push_body(lua_State *L, struct retab_http_transfer *transfer)
 }
 
 /* transfer:result() -> { status, headers, body } | nil, { kind, message }
- * The body is retab_bytes (bytes.h). Once, of a transfer that is done; from then on it counts as cancelled. */
+ * Once, of a transfer that is done; from then on it counts as cancelled. */
 static int transfer_result(lua_State *L)
 {
     struct retab_http_transfer *transfer = luaL_checkudata(L, 1, TRANSFER);
     luaL_argcheck(L, retab_http_is_done(transfer), 1, "the transfer is not done");
+    lua_settop(L, 1);
     const char *kind = retab_http_error_kind(transfer);
     if (kind != NULL) {
         lua_pushnil(L);
@@ -352,8 +346,17 @@ static int transfer_result(lua_State *L)
     lua_setfield(L, -2, "status");
     push_headers(L, &transfer->kit->head);
     lua_setfield(L, -2, "headers");
-    push_body(L, transfer);
-    lua_setfield(L, -2, "body");
+    lua_getiuservalue(L, 1, 1);
+    lua_getfield(L, -1, "bytes");
+    if (lua_toboolean(L, -1)) {
+        push_bytes(L, transfer);
+    } else {
+        const struct retab_http_buffer *body = &transfer->kit->body;
+        lua_pushlstring(L, body->length > 0 ? body->bytes : "", body->length);
+        retab_http_drop(transfer);
+    }
+    lua_setfield(L, 2, "body");
+    lua_settop(L, 2);
     return 1;
 }
 
@@ -381,11 +384,15 @@ static void new_type(lua_State *L, const char *name, const luaL_Reg *methods, lu
 
 void retab_pool_register(lua_State *L)
 {
-    static const luaL_Reg pool_methods[] = {
-        {"send", pool_send},   {"step", pool_step},         {"wait", pool_wait},
-        {"ready", pool_ready}, {"timeout", pool_timeout},   {"change", pool_change},
-        {"close", pool_close}, {"finished", pool_finished}, {"connections", pool_connections},
-        {NULL, NULL}};
+    static const luaL_Reg pool_methods[] = {{"send", pool_send},
+                                            {"step", pool_step},
+                                            {"wait", pool_wait},
+                                            {"timeout", pool_timeout},
+                                            {"descriptor", pool_descriptor},
+                                            {"finished", pool_finished},
+                                            {"connections", pool_connections},
+                                            {"close", pool_close},
+                                            {NULL, NULL}};
     static const luaL_Reg transfer_methods[] = {{"cancel", transfer_cancel},
                                                 {"done", transfer_done},
                                                 {"id", transfer_id},

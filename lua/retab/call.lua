@@ -101,6 +101,7 @@ local function attempt(pending, left)
   request.connect_timeout = math.min(session.connect_timeout, request.timeout)
   request.expires = left
   request.max_body_bytes = session.max_body_bytes
+  request.bytes = type(session.driver_option) ~= "table" -- a driver of the caller's own, or around ours, gets strings
   pending.attempts = pending.attempts + 1
   pending.key = key
   session.stats.requests = session.stats.requests + 1

@@ -360,6 +360,8 @@ function PageIterator:next() end
 ---@field connect_timeout number seconds to connect, within timeout
 ---@field expires number seconds that the call has left, the wait for a connection included; may be infinite
 ---@field max_body_bytes integer of the answer after decompression
+---@field bytes boolean the body may be an object with `#`, tostring and close, that `core.envelope` takes; never asked
+---of a driver that is a table
 
 ---@class retab.DriverAnswer
 ---@field status integer

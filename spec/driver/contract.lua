@@ -447,7 +447,7 @@ local function new_driver_without_waits(module)
   }
   local function nothing() end
   local pool = { send = function() return transfer end }
-  for _, name in ipairs { "step", "ready", "timeout", "change", "finished", "close" } do pool[name] = nothing end
+  for _, name in ipairs { "step", "timeout", "descriptor", "finished", "close" } do pool[name] = nothing end
   package.loaded["retab.curl"] = { pool = function() return pool end, clock = require "retab.curl".clock }
   package.loaded[module] = nil
   local driver = require(module).new { max_connections = 1 }

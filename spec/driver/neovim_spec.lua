@@ -183,6 +183,23 @@ describe("in Neovim", function()
     assert.is_truthy(result:find("stack traceback", 1, true), result)
   end)
 
+  it("a connection that is refused, or breaks, is an error of the call and shows nowhere else", function()
+    for _, url in ipairs { "http://127.0.0.1:1", (server:scenario { fault = "cut" }) } do
+      local result, output = run([[
+        local runs = new(given.url)
+        local kind
+        coroutine.wrap(function()
+          local _, _, err = runs.list {}
+          kind = err.kind
+        end)()
+        vim.wait(10000, function() return kind end)
+        return kind
+      ]], { url = url })
+      assert.equal("connection", result)
+      assert.equal("", output)
+    end
+  end)
+
   it("no handle is left of a closed client", function()
     local result = run([[
       local before = handles()
@@ -227,7 +244,7 @@ describe("in Neovim", function()
     local left = file:read "*a"
     file:close()
     os.remove(path)
-    assert.is_true(result >= 6)
+    assert.equal(2, result)
     assert.equal("0 handles", left)
     assert.equal("", output)
     assert.equal(0, status)

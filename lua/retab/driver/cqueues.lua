@@ -1,5 +1,5 @@
---- The driver of cqueues: the descriptors that libcurl wants watched are polled by the cqueue that runs the
---- caller. One of the waiting coroutines polls for all of them; the others wait for a condition each.
+--- The driver of cqueues: the descriptor of all of libcurl's sockets is polled by the cqueue that runs the
+--- caller. One of the waiting coroutines polls for all; the others wait for a condition each.
 --- Outside of any cqueue, cqueues.poll itself waits.
 local auxlib = require "cqueues.auxlib"
 local condition = require "cqueues.condition"
@@ -8,8 +8,6 @@ local curl = require "retab.curl"
 local task = require "retab.task"
 
 local driver_module = {}
-
-local unpack = table.unpack or unpack
 
 --- Seconds for which a walk goes on over pages that are there already, before others get their turn.
 local stretch = 0.002
@@ -25,7 +23,7 @@ function driver_module.new(settings)
     proxy = settings.proxy, events = true,
   }
   local driver = {}
-  local watched = {} -- descriptor -> what cqueues.poll takes
+  local network = { pollfd = pool:descriptor(), events = "r" } -- what cqueues.poll takes
   local waiting = {} -- transfer id -> the condition of its coroutine
   local polling = setmetatable({}, { __mode = "v" }) -- `here`: the cqueue whose coroutine polls for all, if it lives
   local changed = condition.new() -- there is something else to poll for
@@ -33,29 +31,19 @@ function driver_module.new(settings)
   local turned = 0 -- when others had their turn last, as far as a wait here shows
   local closed = false
 
-  --- Carries out what libcurl wants watched, or closes it all. Not while a coroutine polls: cqueues must have
-  --- let go of a descriptor before it is closed.
-  local function watch()
-    if closed then
-      for descriptor in pairs(watched) do cqueues.cancel(descriptor) end
-      watched = {}
-      return pool:close()
-    end
-    local descriptor, events = pool:change()
-    while descriptor do
-      if events == "" then
-        watched[descriptor] = nil
-        cqueues.cancel(descriptor)
-      else
-        watched[descriptor] = { pollfd = descriptor, events = events }
-      end
-      descriptor, events = pool:change()
-    end
+  --- Closes what a closed driver has. Not while a coroutine polls: cqueues must have let go of the descriptor.
+  local function close_pool()
+    cqueues.cancel(network.pollfd)
+    pool:close()
   end
 
-  --- After anything that can have changed what is to be watched, or ended a transfer.
+  --- After anything that can have changed when a step is due, or ended a transfer.
   local function settle()
-    if polling.here then changed:signal() else watch() end
+    if polling.here then
+      changed:signal()
+    elseif closed then
+      close_pool()
+    end
     local woken, id = 0, nil
     while woken < wakes do
       id = not closed and pool:finished()
@@ -68,27 +56,10 @@ function driver_module.new(settings)
 
   --- Polls once, and lets libcurl do what has become possible.
   local function poll(here)
-    local objects, count = { changed }, 1
-    for _, object in pairs(watched) do
-      count = count + 1
-      objects[count] = object
-    end
-    local timeout = more and 0 or pool:timeout()
-    if timeout then
-      count = count + 1
-      objects[count] = timeout
-    end
     polling.here = here
-    local ready_objects = { cqueues.poll(unpack(objects, 1, count)) }
+    cqueues.poll(changed, network, more and 0 or pool:timeout())
     polling.here = nil
-    for _, ready in ipairs(ready_objects) do
-      if closed then break end
-      local descriptor = type(ready) == "table" and ready.pollfd
-      if descriptor and watched[descriptor] == ready then
-        pool:ready(descriptor, ready.events:find("r", 1, true) ~= nil, ready.events:find("w", 1, true) ~= nil)
-      end
-    end
-    if not closed and pool:timeout() == 0 then pool:step() end
+    if not closed then pool:step() end
     settle()
   end
 

@@ -1,6 +1,5 @@
---- The driver of libuv's loop: Neovim, and plain luv. libcurl says which sockets to watch and when its timer
---- is due; a poll handle per socket and one timer carry that out, so nothing polls and nothing is awake while
---- nothing happens.
+--- The driver of libuv's loop: Neovim, and plain luv. One poll handle, on the descriptor of all of libcurl's
+--- sockets, and one timer wake it, so nothing is awake while nothing happens.
 ---
 --- A call made in a coroutine suspends it. One made outside runs the loop until it is done, and inside a
 --- callback, where the loop can't be run again, waits with a connection of its own.
@@ -77,57 +76,45 @@ function luv.new(settings)
   }
   local driver = {}
   local weak = setmetatable({ driver = driver }, { __mode = "v" })
-  local handles = { polls = {} } -- a poll by descriptor; timer
+  local handles = {} -- poll and timer
   local waiting, waiters = {}, 0 -- transfer id -> what resumes its coroutine
   local turned = 0 -- when the loop had its turn last, as far as a wait here shows
   local closed = false
   local blocking -- the driver of calls in callbacks, and its transfers
   local blocked = setmetatable({}, { __mode = "k" })
 
-  --- Calls back into the driver, as long as it is there.
-  local function method(name)
-    return function(...)
-      local self = weak.driver
-      if self and not closed then self[name](...) end
-    end
-  end
-  local on_timer = method "on_timer"
-
-  local function unwatch(descriptor)
-    local poll = handles.polls[descriptor]
-    handles.polls[descriptor] = nil
-    if poll then close(poll) end
+  --- Called back when a step is due, as long as the driver is there.
+  local function on_event()
+    local self = weak.driver
+    if self and not closed then self.step() end
   end
 
   local function close_handles()
-    for descriptor in pairs(handles.polls) do unwatch(descriptor) end
-    if handles.timer then close(handles.timer) end
+    for _, handle in pairs(handles) do close(handle) end
   end
 
-  --- A driver that nobody has any more takes its handles along: before the pool, which is older, closes the sockets
-  --- that they watch. When the Lua state ends, luv has closed them first, and they can't be used.
+  --- A driver that nobody has any more takes its handles along: before the pool, which is older, closes the
+  --- descriptor that they watch. When the Lua state ends, luv has closed them first, and they can't be used.
   driver.guard = task.on_collect(function() pcall(close_handles) end)
 
-  --- Carries out what libcurl wants watched.
+  local function open_handles()
+    handles.poll = handles.poll or assert(uv.new_poll(pool:descriptor()))
+    handles.timer = handles.timer or assert(uv.new_timer())
+  end
+
+  --- Has the loop call when a step is due; a handle that is started keeps a loop from ending.
   local function watch()
-    local descriptor, events = pool:change()
-    while descriptor do
-      if events == "" then
-        unwatch(descriptor)
-      else
-        local fd, on_ready = descriptor, method "on_ready"
-        handles.polls[fd] = handles.polls[fd] or assert(uv.new_socket_poll(fd))
-        handles.polls[fd]:start(events, function(problem, ready) on_ready(fd, problem, ready) end)
-      end
-      descriptor, events = pool:change()
-    end
     local seconds = pool:timeout()
-    if seconds then
-      handles.timer = handles.timer or uv.new_timer()
-      handles.timer:start(math.ceil(seconds * 1000), 0, on_timer)
-    elseif handles.timer then
-      handles.timer:stop()
+    if not seconds then
+      if handles.poll then
+        handles.poll:stop()
+        handles.timer:stop()
+      end
+      return
     end
+    open_handles()
+    handles.poll:start("r", on_event)
+    handles.timer:start(math.ceil(seconds * 1000), 0, on_event)
   end
 
   local function wake(id)
@@ -151,22 +138,15 @@ function luv.new(settings)
     end
     if closed then return end
     if id then -- there may be more
-      handles.timer = handles.timer or uv.new_timer()
-      handles.timer:start(1, 0, on_timer)
+      open_handles()
+      handles.timer:start(1, 0, on_event)
     elseif waiters > 0 and not pool:timeout() then
       waiting, waiters = {}, 0 -- coroutines that were closed while they waited, for transfers that are collected
       busy[driver] = nil
     end
   end
 
-  function driver.on_ready(descriptor, problem, events)
-    local failed = problem ~= nil
-    events = events or ""
-    pool:ready(descriptor, failed or events:find("r", 1, true) ~= nil, failed or events:find("w", 1, true) ~= nil)
-    settle()
-  end
-
-  function driver.on_timer()
+  function driver.step()
     pool:step()
     settle()
   end

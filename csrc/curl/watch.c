@@ -1,0 +1,88 @@
+#include "watch.h"
+
+#include <errno.h>
+
+/* How many events are asked of the system at a time; what is left is still ready the next time. */
+#define EVENTS 16
+
+#if defined(__linux__)
+
+#include <sys/epoll.h>
+
+int retab_watch_open(void)
+{
+    return epoll_create1(EPOLL_CLOEXEC);
+}
+
+int retab_watch_set(int watch, int socket, int readable, int writable)
+{
+    struct epoll_event event = {.events = (readable ? EPOLLIN : 0u) | (writable ? EPOLLOUT : 0u),
+                                .data = {.fd = socket}};
+    if (event.events == 0) {
+        (void)epoll_ctl(watch, EPOLL_CTL_DEL, socket, &event); /* it may be closed already */
+        return 0;
+    }
+    if (epoll_ctl(watch, EPOLL_CTL_MOD, socket, &event) == 0) {
+        return 0;
+    }
+    return errno == ENOENT ? epoll_ctl(watch, EPOLL_CTL_ADD, socket, &event) : -1;
+}
+
+int retab_watch_ready(int watch, struct retab_watch_event *events, int room)
+{
+    struct epoll_event ready[EVENTS];
+    const int count = epoll_wait(watch, ready, room < EVENTS ? room : EVENTS, 0);
+    for (int i = 0; i < count; i++) {
+        const int failed = (ready[i].events & (EPOLLERR | EPOLLHUP)) != 0;
+        events[i] = (struct retab_watch_event){ready[i].data.fd, failed || (ready[i].events & EPOLLIN) != 0,
+                                               failed || (ready[i].events & EPOLLOUT) != 0};
+    }
+    return count > 0 ? count : 0;
+}
+
+#else
+
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/event.h>
+#include <sys/time.h>
+#include <sys/types.h>
+
+int retab_watch_open(void)
+{
+    const int watch = kqueue();
+    if (watch >= 0) {
+        (void)fcntl(watch, F_SETFD, FD_CLOEXEC);
+    }
+    return watch;
+}
+
+/* Nothing is said against a filter that is deleted but was not there. */
+static int set_filter(int watch, int socket, short filter, int wanted)
+{
+    struct kevent change;
+    EV_SET(&change, (uintptr_t)socket, filter, wanted ? EV_ADD : EV_DELETE, 0, 0, NULL);
+    return kevent(watch, &change, 1, NULL, 0, NULL) == 0 || !wanted ? 0 : -1;
+}
+
+int retab_watch_set(int watch, int socket, int readable, int writable)
+{
+    const int failed = set_filter(watch, socket, EVFILT_READ, readable);
+    return set_filter(watch, socket, EVFILT_WRITE, writable) != 0 ? -1 : failed;
+}
+
+int retab_watch_ready(int watch, struct retab_watch_event *events, int room)
+{
+    struct kevent ready[EVENTS];
+    const struct timespec at_once = {0, 0};
+    const int count = kevent(watch, NULL, 0, ready, room < EVENTS ? room : EVENTS, &at_once);
+    for (int i = 0; i < count; i++) {
+        const int failed = (ready[i].flags & (EV_EOF | EV_ERROR)) != 0;
+        events[i] = (struct retab_watch_event){(int)ready[i].ident, failed || ready[i].filter == EVFILT_READ,
+                                               failed || ready[i].filter == EVFILT_WRITE};
+    }
+    return count > 0 ? count : 0;
+}
+
+#endif
