@@ -1337,6 +1337,21 @@ describe("What core.decode learns of one document", function()
       assert.same({ a = 1, b = 2, c = 3, d = { 4 } }, (new.decode(text)[701]))
     end)
 
+    it("opens as many containers as before", function()
+      local keys = {}
+      for index = 1, 60 do keys[index] = ('"k%d":1,'):format(index) end
+      local head = "{" .. table.concat(keys) .. '"n":'
+      local function text(inner) return head:rep(30) .. inner .. ("}"):rep(30) end
+      local new, deepest = fresh(), 1000
+      local function opens(count)
+        return (fresh().decode(text(("["):rep(count) .. ("]"):rep(count)), { max_depth = 20000 })) ~= nil
+      end
+      while deepest < 10000 and opens(deepest + 100) do deepest = deepest + 100 end
+      for _ = 1, 300 do assert(new.decode(text "1")) end
+      local deep = text(("["):rep(deepest) .. ("]"):rep(deepest))
+      assert.is_table((new.decode(deep, { max_depth = 20000 })))
+    end)
+
     it("reads objects of many keys", function()
       for _, count in ipairs { 63, 64, 65 } do
         local parts, expected = {}, {}

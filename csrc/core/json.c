@@ -318,12 +318,13 @@ static int select_key(const struct retab_json *r, int selection, const struct ke
 
 /* ---- containers ------------------------------------------------------------------------------------ */
 
-/* Pushes what a new object starts with: a table, or the constructor of its place. */
+/* Pushes what a new object starts with: a table, or the constructor of its place. Values that wait for a constructor
+ * take room on the Lua stack, of which a text may need all that there is where it may be deeper than most. */
 static void begin_object(lua_State *L, struct retab_json *r, struct retab_place *place, struct frame *frame)
 {
     place->previous = place->object;
     place->object = ++r->objects;
-    if (place->constructed > 0 && frame->selection == RETAB_FIELDS_ALL &&
+    if (place->constructed > 0 && frame->selection == RETAB_FIELDS_ALL && r->max_depth <= RETAB_JSON_DEPTH &&
         lua_checkstack(L, (int)place->constructed + STACK_ROOM)) {
         frame->constructed = place->constructed;
         lua_rawgeti(L, r->places.anchors, RETAB_INDEX(place->constructor));

@@ -142,11 +142,15 @@ void retab_place_remember(lua_State *L, struct retab_places *places, struct reta
     }
 }
 
-/* Makes the constructor of the first `keys` children. */
+/* Makes the constructor of the first `keys` children. A key with escapes is a string on the stack before it is known:
+ * no object that has one fits. */
 static void construct(lua_State *L, struct retab_places *places, struct retab_place *place, unsigned keys)
 {
     struct retab_constructor_key names[RETAB_CONSTRUCTOR_MOST];
     for (unsigned i = 0; i < keys; i++) {
+        if (place->children[i].quoted == NULL) {
+            return;
+        }
         names[i] = (struct retab_constructor_key){place->children[i].key, place->children[i].key_length};
     }
     retab_constructor_push(L, names, keys);
