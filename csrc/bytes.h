@@ -2,7 +2,8 @@
  * from retab.curl to retab.core. Beside compat.h this is all that the two share.
  *
  * They are a userdata that begins with a struct retab_bytes and has the metatable RETAB_BYTES, which its maker
- * registers. Who reads them leaves them alone; to Lua they have #, tostring and close. */
+ * registers. Who reads them holds them, so that they can't be closed meanwhile, by a finalizer say. To Lua they have #,
+ * tostring and close, which raise where they are closed, or held. */
 #ifndef RETAB_BYTES_H
 #define RETAB_BYTES_H
 
@@ -16,6 +17,7 @@
 struct retab_bytes {
     const char *start; /* a NUL stands behind the last of them; NULL: they were closed */
     size_t length;
+    int held; /* it stays so where a Lua error ends the reading: nobody needs them then but the collector */
 };
 
 /* The bytes that the value at `index` is, or NULL. */

@@ -6,7 +6,7 @@
 
 #include "../compat.h"
 
-/* Fewer keys are no gain on PUC's Lua; more would be more than the parameters of a function. */
+/* Fewer keys are no gain on PUC's Lua, and a function has no more than some two hundred parameters. */
 #define RETAB_CONSTRUCTOR_LEAST 4
 #define RETAB_CONSTRUCTOR_MOST 64
 
@@ -15,7 +15,8 @@ struct retab_constructor_key {
     size_t length;
 };
 
-/* Pushes the constructor for `count` keys, no two of them the same. Where there is no memory, it raises. */
+/* Pushes the constructor for `count` keys, no two of them the same. Where there is no memory, and where no
+ * more calls can be nested, it raises; a call of the constructor does so too. */
 void retab_constructor_push(lua_State *L, const struct retab_constructor_key *keys, unsigned count);
 
 #endif

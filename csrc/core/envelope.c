@@ -134,18 +134,19 @@ static int read_page(lua_State *L, struct retab_json *reader, struct envelope *e
                : 0;
 }
 
-/* The body at 1: a string, or retab_bytes. */
-static struct retab_bytes check_body(lua_State *L)
+/* The body at 1, a string or retab_bytes, which are held. */
+static const char *check_body(lua_State *L, struct retab_bytes **bytes, size_t *length)
 {
-    const struct retab_bytes *bytes = retab_bytes_test(L, 1);
-    if (bytes != NULL) {
-        luaL_argcheck(L, bytes->start != NULL, 1, "the body is closed");
-        return *bytes;
+    *bytes = retab_bytes_test(L, 1);
+    if (*bytes == NULL) {
+        luaL_checktype(L, 1, LUA_TSTRING);
+        return lua_tolstring(L, 1, length);
     }
-    struct retab_bytes string;
-    luaL_checktype(L, 1, LUA_TSTRING);
-    string.start = lua_tolstring(L, 1, &string.length);
-    return string;
+    luaL_argcheck(L, (*bytes)->start != NULL, 1, "the body is closed");
+    luaL_argcheck(L, !(*bytes)->held, 1, "the body is being read");
+    (*bytes)->held = 1;
+    *length = (*bytes)->length;
+    return (*bytes)->start;
 }
 
 /* core.envelope(body [, options]) -> page | nil, message
@@ -154,15 +155,20 @@ static struct retab_bytes check_body(lua_State *L)
 static int envelope(lua_State *L)
 {
     struct retab_json_options options;
-    const struct retab_bytes body = check_body(L);
+    struct retab_bytes *bytes;
+    size_t length;
     lua_settop(L, 2);
     retab_json_options(L, 2, &options);
+    const char *body = check_body(L, &bytes, &length);
     struct envelope state = {RETAB_JSON_DENSE | (options.fields != 0 ? RETAB_JSON_SELECT : 0), 0, 0, 0, 0};
     struct retab_json *reader = retab_json_checkout(L);
     const int index = lua_gettop(L);
-    retab_json_begin(L, reader, index, body.start, body.length, &options);
+    retab_json_begin(L, reader, index, body, length, &options);
     const int failed = read_page(L, reader, &state);
     retab_json_checkin(L, index);
+    if (bytes != NULL) {
+        bytes->held = 0;
+    }
     if (failed) {
         lua_pushnil(L);
         lua_insert(L, -2);

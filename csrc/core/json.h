@@ -2,8 +2,9 @@
  *
  * A reader (struct retab_json) is a userdata. It owns all memory that decoding needs beside the Lua
  * values themselves, and what it has learnt: the keys of the objects at each place of a document, the
- * sizes of the tables, the last string under each key. A second document of the same kind is read
- * without one allocation on the C heap.
+ * sizes of the tables, the last string under each key; and Lua functions that make tables which are alike
+ * (constructor.h), the only Lua code that runs during a decode, but for finalizers and hooks. A second
+ * document of the same kind is read without one allocation on the C heap.
  *
  * Use: retab_json_checkout and retab_json_begin; then retab_json_value, or the members of the root
  * object one by one with retab_json_object and retab_json_member; then retab_json_end and

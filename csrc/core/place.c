@@ -20,8 +20,10 @@
 /* A constructor costs what it saves with a few hundred objects; and a miss, what it saves with a few. */
 #define CONSTRUCTOR_AFTER 256
 #define CONSTRUCTOR_MISS 4
-#define CONSTRUCTOR_TRUST 32
+#define CONSTRUCTOR_TRUST 32 /* at most; at first it is TRUST */
 #define CONSTRUCTORS 64
+
+_Static_assert(RETAB_PLACE_KEYS <= RETAB_CONSTRUCTOR_MOST, "an object of known keys can have a constructor");
 
 static void start(struct retab_places *places, struct retab_place *place, unsigned depth)
 {
@@ -146,7 +148,7 @@ void retab_place_remember(lua_State *L, struct retab_places *places, struct reta
  * no object that has one fits. */
 static void construct(lua_State *L, struct retab_places *places, struct retab_place *place, unsigned keys)
 {
-    struct retab_constructor_key names[RETAB_CONSTRUCTOR_MOST];
+    struct retab_constructor_key names[RETAB_PLACE_KEYS];
     for (unsigned i = 0; i < keys; i++) {
         if (place->children[i].quoted == NULL) {
             return;

@@ -14,7 +14,8 @@
 /* More of an answer's header than this is refused: nothing honest comes near. */
 #define HEADER_BYTES ((size_t)256 * 1024)
 
-enum { BODY_TOO_LARGE = 1, HEADER_TOO_LARGE };
+/* Why an answer is refused that libcurl could go on with. */
+enum { BODY_TOO_LARGE = 1, HEADER_TOO_LARGE, NO_MEMORY };
 
 /* A larger body buffer is not kept for the next transfer. */
 #define KEPT_BYTES ((size_t)1024 * 1024)
@@ -76,6 +77,17 @@ static void free_kit(struct retab_http_kit *kit)
 
 /* ---- libcurl's callbacks: no Lua here ---------------------------------------------------------------- */
 
+/* Adds what came to a buffer. How much of it, as libcurl wants to know. */
+static size_t keep(struct retab_http_transfer *transfer, struct retab_http_buffer *buffer, const char *bytes,
+                   size_t length)
+{
+    if (append(buffer, bytes, length)) {
+        return length;
+    }
+    transfer->refused = NO_MEMORY;
+    return 0;
+}
+
 static size_t on_header(char *bytes, size_t size, size_t count, void *context)
 {
     struct retab_http_transfer *transfer = context;
@@ -86,10 +98,10 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *context)
         return length;
     }
     if (head->length + length > HEADER_BYTES) {
-        transfer->too_large = HEADER_TOO_LARGE;
+        transfer->refused = HEADER_TOO_LARGE;
         return 0;
     }
-    return append(head, bytes, length) ? length : 0;
+    return keep(transfer, head, bytes, length);
 }
 
 static size_t on_body(char *bytes, size_t size, size_t count, void *context)
@@ -98,17 +110,17 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *context)
     struct retab_http_buffer *body = &transfer->kit->body;
     const size_t length = size * count;
     if (length > transfer->max_body - body->length) {
-        transfer->too_large = BODY_TOO_LARGE;
+        transfer->refused = BODY_TOO_LARGE;
         return 0;
     }
     if (body->length == 0) {
         curl_off_t expected = -1;
         curl_easy_getinfo(transfer->kit->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &expected);
-        if (expected > 0 && (uint64_t)expected <= transfer->max_body && !reserve(body, (size_t)expected + 1)) {
-            return 0;
+        if (expected > 0 && (uint64_t)expected <= transfer->max_body) {
+            (void)reserve(body, (size_t)expected + 1); /* if there is no room for all, there may be for this */
         }
     }
-    return append(body, bytes, length) ? length : 0;
+    return keep(transfer, body, bytes, length);
 }
 
 static int on_socket(CURL *easy, curl_socket_t socket, int what, void *context, void *assigned)
@@ -173,19 +185,20 @@ static struct retab_http_kit *detach(struct retab_http_transfer *transfer)
     unlink_transfer(transfer);
     struct retab_http_kit *kit = transfer->kit;
     transfer->kit = NULL;
+    if (kit != NULL) {
+        curl_easy_reset(kit->easy); /* it points to the transfer */
+        curl_slist_free_all(kit->headers);
+        kit->headers = NULL;
+    }
     return kit;
 }
 
 static void retire(struct retab_http_pool *pool, struct retab_http_kit *kit)
 {
-    if (kit->easy == NULL || pool->multi == NULL || pool->spares >= pool->max_connections ||
-        kit->body.room > KEPT_BYTES) {
+    if (pool->multi == NULL || pool->spares >= pool->max_connections || kit->body.room > KEPT_BYTES) {
         free_kit(kit);
         return;
     }
-    curl_easy_reset(kit->easy);
-    curl_slist_free_all(kit->headers);
-    kit->headers = NULL;
     kit->next = pool->spare;
     pool->spare = kit;
     pool->spares++;
@@ -520,8 +533,8 @@ int retab_http_is_done(const struct retab_http_transfer *transfer)
 
 const char *retab_http_error_kind(const struct retab_http_transfer *transfer)
 {
-    if (transfer->too_large) {
-        return "too_large";
+    if (transfer->refused) {
+        return transfer->refused == NO_MEMORY ? "connection" : "too_large";
     }
     switch (transfer->code) {
     case CURLE_OK:
@@ -530,7 +543,7 @@ const char *retab_http_error_kind(const struct retab_http_transfer *transfer)
         return "timeout";
     case CURLE_ABORTED_BY_CALLBACK:
         return "cancelled";
-    case CURLE_WRITE_ERROR: /* of libcurl's own decompression: ours was too_large */
+    case CURLE_WRITE_ERROR: /* of libcurl's own decompression: ours are refused */
     case CURLE_BAD_CONTENT_ENCODING:
         return "decode";
     case CURLE_SSL_CONNECT_ERROR:
@@ -555,9 +568,13 @@ const char *retab_http_error_kind(const struct retab_http_transfer *transfer)
 
 const char *retab_http_error_message(const struct retab_http_transfer *transfer)
 {
-    if (transfer->too_large) {
-        return transfer->too_large == BODY_TOO_LARGE ? "the answer is larger than max_body_bytes allows"
-                                                     : "the header of the answer is larger than 256 KiB";
+    switch (transfer->refused) {
+    case BODY_TOO_LARGE:
+        return "the answer is larger than max_body_bytes allows";
+    case HEADER_TOO_LARGE:
+        return "the header of the answer is larger than 256 KiB";
+    case NO_MEMORY:
+        return "not enough memory for the answer";
     }
     if (transfer->timed_out) {
         return "no answer in time";

@@ -19,7 +19,7 @@
 
 #define RETAB_HTTP_NEVER INT64_MAX
 
-/* What was received; behind it, a NUL. NULL as long as that is nothing. */
+/* What was received; behind it, a NUL, unless it is nothing. */
 struct retab_http_buffer {
     char *bytes;
     size_t length, room;
@@ -43,9 +43,9 @@ struct retab_http_transfer {
     enum retab_http_state state;
     int64_t timeout, since, expires; /* its span once it runs; from and until when it counts */
     size_t max_body;
-    int code; /* libcurl's, when it is done */
-    int too_large, timed_out, reported;
-    char error[256]; /* libcurl's words */
+    int code;                         /* libcurl's, when it is done */
+    int refused, timed_out, reported; /* refused: why the answer was, by ourselves; or 0 */
+    char error[256];                  /* libcurl's words */
 };
 
 struct retab_http_pool {
@@ -112,7 +112,7 @@ int64_t retab_http_next_finished(struct retab_http_pool *pool);
 int retab_http_is_done(const struct retab_http_transfer *transfer);
 
 /* Of a transfer that is done: what kind of error it ended with, in the terms of lua/retab/error.lua; NULL for none.
- * An answer that was dropped counts as cancelled. */
+ * An answer that was dropped, or taken, counts as cancelled. */
 const char *retab_http_error_kind(const struct retab_http_transfer *transfer);
 const char *retab_http_error_message(const struct retab_http_transfer *transfer);
 

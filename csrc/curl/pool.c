@@ -279,32 +279,46 @@ struct body {
     struct retab_http_kit *kit;
 };
 
-/* body:close(), and its collector: the buffer is left to the next transfers */
-static int body_close(lua_State *L)
+/* The closer of a body, in any state, and its collector: the buffer is left to the next transfers. */
+static int body_collect(lua_State *L)
 {
     struct body *body = luaL_checkudata(L, 1, RETAB_BYTES);
     struct retab_http_kit *const kit = body->kit;
     body->kit = NULL;
-    body->bytes = (struct retab_bytes){NULL, 0};
+    body->bytes = (struct retab_bytes){NULL, 0, 0};
     if (kit != NULL) {
         retab_http_retire(body->pool, kit);
     }
     return 0;
 }
 
+/* body:close() */
+static int body_close(lua_State *L)
+{
+    const struct body *body = luaL_checkudata(L, 1, RETAB_BYTES);
+    luaL_argcheck(L, !body->bytes.held, 1, "the body is being read");
+    return body_collect(L);
+}
+
+static const struct retab_bytes *check_open_body(lua_State *L)
+{
+    const struct body *body = luaL_checkudata(L, 1, RETAB_BYTES);
+    luaL_argcheck(L, body->bytes.start != NULL, 1, "the body is closed");
+    return &body->bytes;
+}
+
 /* #body -> its bytes */
 static int body_length(lua_State *L)
 {
-    const struct body *body = luaL_checkudata(L, 1, RETAB_BYTES);
-    lua_pushinteger(L, (lua_Integer)body->bytes.length);
+    lua_pushinteger(L, (lua_Integer)check_open_body(L)->length);
     return 1;
 }
 
 /* tostring(body) -> its bytes as a string */
 static int body_string(lua_State *L)
 {
-    const struct body *body = luaL_checkudata(L, 1, RETAB_BYTES);
-    lua_pushlstring(L, body->bytes.start != NULL ? body->bytes.start : "", body->bytes.length);
+    const struct retab_bytes *bytes = check_open_body(L);
+    lua_pushlstring(L, bytes->start, bytes->length);
     return 1;
 }
 
@@ -320,7 +334,7 @@ static void push_bytes(lua_State *L, struct retab_http_transfer *transfer)
     body->pool = transfer->pool;
     body->kit = retab_http_take(transfer);
     const struct retab_http_buffer *received = &body->kit->body;
-    body->bytes = (struct retab_bytes){received->length > 0 ? received->bytes : "", received->length};
+    body->bytes = (struct retab_bytes){received->length > 0 ? received->bytes : "", received->length, 0};
 }
 
 /* transfer:result() -> { status, headers, body } | nil, { kind, message }
@@ -404,7 +418,7 @@ void retab_pool_register(lua_State *L)
     }
     new_type(L, POOL, pool_methods, pool_close);
     new_type(L, TRANSFER, transfer_methods, transfer_cancel);
-    new_type(L, RETAB_BYTES, body_methods, body_close);
+    new_type(L, RETAB_BYTES, body_methods, body_collect);
     lua_pushcfunction(L, body_length);
     lua_setfield(L, -2, "__len");
     lua_pushcfunction(L, body_string);

@@ -8,6 +8,7 @@
 #include <lua.h>
 #include <lualib.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -108,7 +109,8 @@ struct scenario {
     const char *name, *code;
 };
 
-/* Each is called with core, curl and the URL of a closed port. */
+/* Each is called with core, curl, the URL of a closed port, and that of one that answers with a page. FAILING: it is
+ * not to mind that there is no answer. */
 static const struct scenario scenarios[] = {
     {"decode",
      "local core = ...\n"
@@ -123,6 +125,13 @@ static const struct scenario scenarios[] = {
                      "for i = 1, 100 do members[i] = ('\"key%d\":{\"n\":%d,\"s\":\"%d\"}'):format(i, i, i) end\n"
                      "local text = '{' .. table.concat(members, ',') .. '}'\n"
                      "for _ = 1, 2 do assert(assert(core.decode(text)).key99.n == 99) end\n"},
+    {"decode objects that are alike",
+     "local core = ...\n"
+     "local text = '[' .. ('{\"a\":1,\"b\":2,\"c\":{},\"d\":\"e\"},'):rep(300) .. '{\"a\":1,\"b\":2,\"d\":3}]'\n"
+     "for _ = 1, 2 do\n"
+     "  local value = assert(core.decode(text))\n"
+     "  assert(value[300].d == 'e' and value[301].d == 3)\n"
+     "end\n"},
     {"decode fields",
      "local core = ...\n"
      "local text = [=[{\"runs\":[{\"id\":\"a\",\"skip\":[{}],\"l\":{\"s\":\"x\",\"t\":[1]}}],\"more\":1}]=]\n"
@@ -173,12 +182,24 @@ static const struct scenario scenarios[] = {
      "  pool:step()\n"
      "  assert(pool:descriptor() > 2)\n"
      "end\n"},
+    {"answer", "local core, curl, _, answering = ...\n"
+               "local pool = curl.pool { max_connections = 1 }\n"
+               "for i = 1, 2 do\n"
+               "  local transfer = pool:send { url = answering, headers = {}, timeout = 5, connect_timeout = 5,\n"
+               "    expires = 5, max_body_bytes = 1000, bytes = i == 1 }\n"
+               "  while not transfer:done() do pool:wait(1) end\n"
+               "  local answer, err = transfer:result()\n"
+               "  if not answer then assert(FAILING, err.message) return end\n"
+               "  assert(core.envelope(answer.body).data[1].id == 'a' and #tostring(answer.body) == 72)\n"
+               "  if i == 1 then answer.body:close() end\n"
+               "end\n"
+               "pool:close()\n"},
 };
 
 #define SCENARIOS (sizeof scenarios / sizeof *scenarios)
 
-/* A port of this machine where nothing listens: the socket that holds it only is bound. */
-static void closed_port(char *url, size_t room)
+/* A port of this machine, and its socket: bound, so that nothing else gets it. */
+static int open_port(char *url, size_t room)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof address;
@@ -187,9 +208,40 @@ static void closed_port(char *url, size_t room)
     CHECK(bind(descriptor, (struct sockaddr *)(void *)&address, sizeof address) == 0, "bind");
     CHECK(getsockname(descriptor, (struct sockaddr *)(void *)&address, &size) == 0, "getsockname");
     (void)snprintf(url, room, "http://127.0.0.1:%u/", (unsigned)ntohs(address.sin_port));
+    return descriptor;
 }
 
-static char url[64];
+static pid_t answering;
+
+static void stop_answering(void)
+{
+    (void)kill(answering, SIGKILL);
+}
+
+/* Answers every connection with a page, in processes of its own, until this one ends. */
+static void answer(int descriptor)
+{
+    static const char page[] =
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 72\r\nConnection: close\r\n\r\n"
+        "{\"data\":[{\"id\":\"a\",\"n\":1}],\"list_metadata\":{\"before\":null,\"after\":null}}";
+    CHECK(listen(descriptor, 8) == 0, "listen");
+    answering = fork();
+    CHECK(answering >= 0 && (answering == 0 || atexit(stop_answering) == 0), "fork");
+    (void)signal(SIGCHLD, answering == 0 ? SIG_IGN : SIG_DFL);
+    while (answering == 0) {
+        const int connection = accept(descriptor, NULL, NULL);
+        if (fork() == 0) { /* one of its own each: some never send anything */
+            char request[4096];
+            if (read(connection, request, sizeof request) > 0) {
+                (void)!write(connection, page, sizeof page - 1);
+            }
+            _exit(0);
+        }
+        (void)close(connection);
+    }
+}
+
+static char closed_url[64], answering_url[64];
 
 /* Opens both modules and leaves them in the registry. */
 static int open_modules(lua_State *L)
@@ -210,7 +262,8 @@ static void push(lua_State *L, const struct scenario *scenario)
           lua_tostring(L, -1));
     lua_getfield(L, LUA_REGISTRYINDEX, "core");
     lua_getfield(L, LUA_REGISTRYINDEX, "curl");
-    lua_pushstring(L, url);
+    lua_pushstring(L, closed_url);
+    lua_pushstring(L, answering_url);
 }
 
 /* ---- each allocation in turn --------------------------------------------------------------------------- */
@@ -281,7 +334,7 @@ static int run(const struct scenario *scenario, enum whose whose, long before, l
     lua_setglobal(L, "FAILING");
     push(L, scenario);
     start_failing(whose, &account, before, failures);
-    int code = lua_pcall(L, 3, 0, 0);
+    int code = lua_pcall(L, 4, 0, 0);
     const int failed = stop_failing(whose, &account);
     CHECK(code == LUA_OK || failed, "%s: %s", scenario->name, error_text(L));
     CHECK(whose != LUA || code == LUA_OK || code == LUA_ERRMEM, "%s, %ld: %s", scenario->name, before, error_text(L));
@@ -289,7 +342,7 @@ static int run(const struct scenario *scenario, enum whose whose, long before, l
           before, error_text(L));
     lua_settop(L, 0);
     push(L, scenario);
-    code = lua_pcall(L, 3, 0, 0);
+    code = lua_pcall(L, 4, 0, 0);
     CHECK(code == LUA_OK, "%s, %ld: not once more: %s", scenario->name, before, error_text(L));
     close_state(L, &account, scenario->name, before);
     return failed;
@@ -323,7 +376,7 @@ static void test_opening(enum whose whose)
         CHECK(lua_pcall(L, 0, 0, 0) == LUA_OK, "once more: %s", error_text(L));
         for (size_t i = 0; i < SCENARIOS; i++) {
             push(L, &scenarios[i]);
-            CHECK(lua_pcall(L, 3, 0, 0) == LUA_OK, "%s, opened again: %s", scenarios[i].name, error_text(L));
+            CHECK(lua_pcall(L, 4, 0, 0) == LUA_OK, "%s, opened again: %s", scenarios[i].name, error_text(L));
         }
         close_state(L, &account, "open", before);
     }
@@ -334,7 +387,8 @@ int main(void)
     CHECK(curl_global_init_mem(CURL_GLOBAL_DEFAULT, libcurl_malloc, libcurl_free, libcurl_realloc, libcurl_strdup,
                                libcurl_calloc) == CURLE_OK,
           "libcurl");
-    closed_port(url, sizeof url);
+    (void)open_port(closed_url, sizeof closed_url);
+    answer(open_port(answering_url, sizeof answering_url));
     for (int whose = LUA; whose < WHOSE; whose++) {
         test_opening((enum whose)whose);
         for (size_t i = 0; i < SCENARIOS; i++) {
