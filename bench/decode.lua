@@ -34,3 +34,5 @@ measure.compare { work = work, ours = seconds.ours, peer = "lua-cjson", theirs =
 -- The floor is a target on PUC Lua alone; on LuaJIT it is for information.
 measure.compare { work = work, ours = seconds.ours, peer = "the floor", theirs = seconds.floor, times = times,
   target = lua ~= "LuaJIT" and 1.10 or nil }
+measure.compare { work = "the floor of it, no text read at all, " .. lua, ours = seconds.floor, peer = "lua-cjson",
+  theirs = seconds.cjson, times = times }
