@@ -107,4 +107,21 @@ describe("README.md", function()
       end
     end
   end)
+
+  it("is as fast as the benchmarks found it", function()
+    local found = {}
+    for line in io.lines "bench/results.md" do
+      local work, peer, ratio = line:match "^| ([^|]+) | [^|]+ | ([^|]+) | [^|]+ | (%d+%.%d+) |"
+      if work then found[work:gsub(" %(%d+ requests%)", "") .. " | " .. peer] = tonumber(ratio) end
+    end
+    local section, rows = readme:match "\n## How fast\n(.-)\n## ", 0
+    for row, ratio in section:gmatch "\n| ([^|]+ | [^|]+) | (%d+%.%d+) |" do
+      rows = rows + 1
+      assert(found[row], row .. " is no row of bench/results.md")
+      assert.is_true(math.abs(found[row] - tonumber(ratio)) <= 0.05, row)
+    end
+    assert.is_true(rows >= 8)
+    local missed = select(2, read("bench/results.md"):gsub("| NO |", ""))
+    assert.equal(missed, tonumber(section:match "(%d+) of its targets are missed"))
+  end)
 end)
