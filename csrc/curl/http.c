@@ -4,6 +4,7 @@
 
 #include <curl/curl.h>
 #include <dlfcn.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -22,9 +23,6 @@ enum { BODY_TOO_LARGE = 1, HEADER_TOO_LARGE, NO_MEMORY };
 
 /* A signal such as Ctrl-C is seen by Lua when a wait ends, if it did not end it itself. */
 #define LONGEST_WAIT ((int64_t)1000000)
-
-/* Sockets that are dealt with at a time. */
-#define EVENTS 16
 
 _Static_assert(sizeof(((struct retab_http_transfer *)NULL)->error) == CURL_ERROR_SIZE, "as large as libcurl wants it");
 
@@ -273,9 +271,9 @@ static int harvest(struct retab_http_pool *pool)
 /* Lets libcurl know of the sockets that are ready, and of the time. */
 static void act(struct retab_http_pool *pool)
 {
-    struct retab_watch_event events[EVENTS];
+    struct retab_watch_event events[RETAB_WATCH_EVENTS];
     int running;
-    const int count = retab_watch_ready(pool->watch, events, EVENTS);
+    const int count = retab_watch_ready(pool->watch, events);
     for (int i = 0; i < count; i++) {
         curl_multi_socket_action(
             pool->multi, events[i].socket,
@@ -323,14 +321,17 @@ int retab_http_open(struct retab_http_pool *pool)
     pool->due = RETAB_HTTP_NEVER;
     pool->multi = curl_multi_init();
     if (pool->multi == NULL) {
+        errno = ENOMEM;
         return -1;
     }
     curl_multi_setopt(pool->multi, CURLMOPT_MAXCONNECTS, (long)pool->max_connections);
     if (pool->events) {
         pool->watch = retab_watch_open();
         if (pool->watch < 0) {
+            const int problem = errno;
             curl_multi_cleanup(pool->multi);
             pool->multi = NULL;
+            errno = problem;
             return -1;
         }
         curl_multi_setopt(pool->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
@@ -344,6 +345,10 @@ int retab_http_open(struct retab_http_pool *pool)
 void retab_http_close(struct retab_http_pool *pool)
 {
     CURLM *multi = pool->multi;
+    if (multi != NULL) { /* nothing is said to the watch, which a forked process has in common with its parent */
+        curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, NULL);
+        curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, NULL);
+    }
     while (pool->first != NULL) {
         drop(pool->first);
     }
@@ -354,8 +359,6 @@ void retab_http_close(struct retab_http_pool *pool)
         free_kit(kit);
     }
     if (multi != NULL) {
-        curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, NULL);
-        curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, NULL);
         curl_multi_cleanup(multi);
         if (pool->events) {
             close(pool->watch);

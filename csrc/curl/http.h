@@ -57,7 +57,7 @@ struct retab_http_pool {
     int64_t due;              /* when libcurl's timer wants a step; NEVER */
     int64_t left;             /* since when the time is the caller's own; 0 where nobody waits */
     int max_connections;
-    int watch;                       /* of `events`: the descriptor of all sockets (watch.h) */
+    int watch;                       /* of `events`, while it is open: the descriptor of all sockets (watch.h) */
     int events;                      /* the host watches `watch` and the timer; else it steps, or waits */
     char *ca_file, *ca_path, *proxy; /* its own copies; NULL: libcurl's defaults */
 };
@@ -70,7 +70,7 @@ const char *retab_http_version(void);
 
 int64_t retab_http_now(void);
 
-/* Opens a pool whose options (the last five fields) are set. */
+/* Opens a pool whose options (the last five fields) are set. 0, or -1 with errno set. */
 int retab_http_open(struct retab_http_pool *pool);
 
 /* Closes a pool: its transfers are done, as cancelled. */

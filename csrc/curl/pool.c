@@ -1,5 +1,6 @@
 #include "pool.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -84,7 +85,7 @@ static int new_pool(lua_State *L)
     pool->ca_file = copy_option(L, "ca_file", "SSL_CERT_FILE");
     pool->ca_path = copy_option(L, "ca_path", "SSL_CERT_DIR");
     pool->proxy = copy_option(L, "proxy", NULL);
-    return retab_http_open(pool) != 0 ? no_memory(L) : 1;
+    return retab_http_open(pool) != 0 ? luaL_error(L, "no pool of connections: %s", strerror(errno)) : 1;
 }
 
 static lua_Number number_field(lua_State *L, const char *name)
@@ -419,6 +420,8 @@ void retab_pool_register(lua_State *L)
     new_type(L, POOL, pool_methods, pool_close);
     new_type(L, TRANSFER, transfer_methods, transfer_cancel);
     new_type(L, RETAB_BYTES, body_methods, body_collect);
+    lua_pushcfunction(L, body_close);
+    lua_setfield(L, -2, "__close");
     lua_pushcfunction(L, body_length);
     lua_setfield(L, -2, "__len");
     lua_pushcfunction(L, body_string);

@@ -2,9 +2,6 @@
 
 #include <errno.h>
 
-/* How many events are asked of the system at a time; what is left is still ready the next time. */
-#define EVENTS 16
-
 #if defined(__linux__)
 
 #include <sys/epoll.h>
@@ -28,10 +25,10 @@ int retab_watch_set(int watch, int socket, int readable, int writable)
     return errno == ENOENT ? epoll_ctl(watch, EPOLL_CTL_ADD, socket, &event) : -1;
 }
 
-int retab_watch_ready(int watch, struct retab_watch_event *events, int room)
+int retab_watch_ready(int watch, struct retab_watch_event *events)
 {
-    struct epoll_event ready[EVENTS];
-    const int count = epoll_wait(watch, ready, room < EVENTS ? room : EVENTS, 0);
+    struct epoll_event ready[RETAB_WATCH_EVENTS];
+    const int count = epoll_wait(watch, ready, RETAB_WATCH_EVENTS, 0);
     for (int i = 0; i < count; i++) {
         const int failed = (ready[i].events & (EPOLLERR | EPOLLHUP)) != 0;
         events[i] = (struct retab_watch_event){ready[i].data.fd, failed || (ready[i].events & EPOLLIN) != 0,
@@ -72,11 +69,11 @@ int retab_watch_set(int watch, int socket, int readable, int writable)
     return set_filter(watch, socket, EVFILT_WRITE, writable) != 0 ? -1 : failed;
 }
 
-int retab_watch_ready(int watch, struct retab_watch_event *events, int room)
+int retab_watch_ready(int watch, struct retab_watch_event *events)
 {
-    struct kevent ready[EVENTS];
+    struct kevent ready[RETAB_WATCH_EVENTS];
     const struct timespec at_once = {0, 0};
-    const int count = kevent(watch, NULL, 0, ready, room < EVENTS ? room : EVENTS, &at_once);
+    const int count = kevent(watch, NULL, 0, ready, RETAB_WATCH_EVENTS, &at_once);
     for (int i = 0; i < count; i++) {
         const int failed = (ready[i].flags & (EV_EOF | EV_ERROR)) != 0;
         events[i] = (struct retab_watch_event){(int)ready[i].ident, failed || ready[i].filter == EVFILT_READ,

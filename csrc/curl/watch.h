@@ -4,6 +4,9 @@
 #ifndef RETAB_WATCH_H
 #define RETAB_WATCH_H
 
+/* How many ready sockets are told of at a time; what is left is still ready the next time. */
+#define RETAB_WATCH_EVENTS 16
+
 struct retab_watch_event {
     int socket, readable, writable;
 };
@@ -15,7 +18,8 @@ int retab_watch_open(void);
  * so by itself. 0, or -1 where that can't be. */
 int retab_watch_set(int watch, int socket, int readable, int writable);
 
-/* Which sockets are ready now, `room` at most. How many there are. An error of a socket makes it ready for both. */
-int retab_watch_ready(int watch, struct retab_watch_event *events, int room);
+/* Which sockets are ready now, in room for RETAB_WATCH_EVENTS. How many there are. An error of a socket makes it ready
+ * for both. */
+int retab_watch_ready(int watch, struct retab_watch_event *events);
 
 #endif

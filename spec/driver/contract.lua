@@ -292,6 +292,23 @@ case("closing a walk cancels what was sent ahead", function(host)
   client:close()
 end)
 
+case("a call that waits for a connection gets that of one that is given up", function(host)
+  if host.alone then return end
+  local runs, client, requests = new(host, { runs = 300, fault = "stall", at = 2, times = 1 }, { max_connections = 1 })
+  local it = runs.iter {}
+  assert(it:next())
+  wait_until(host, function() return #requests() == 2 end, "the second page stalls")
+  local count
+  host.spawn(function() count = #assert(runs.list { limit = 3 }).data end)
+  host.sleep(0.02)
+  it:close()
+  local began = host.now()
+  wait_until(host, function() return count end, "the list is there")
+  assert.equal(3, count)
+  assert.is_true(host.now() - began < 5)
+  client:close()
+end)
+
 case("a walk that nobody has any more is collected, and what it sent ahead is cancelled", function(host)
   local runs, client, requests = new(host, { runs = 300, fault = "stall", at = 2 }, { max_connections = 1 })
   local weak = setmetatable({}, { __mode = "k" })

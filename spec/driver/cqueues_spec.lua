@@ -83,6 +83,25 @@ describe("under cqueues, a client", function()
     client:close()
   end)
 
+  it("serves two cqueues beside each other, without a wait of one for the other", function()
+    local runs, client = new({ runs = 3, latency = 0.1 }, { timeout = 60 })
+    local count, first, second = 0, cqueues.new(), cqueues.new()
+    for _, controller in ipairs { first, second, first } do
+      controller:wrap(function()
+        for _ = 1, 2 do
+          local page = assert(runs.list {})
+          count = count + #page.data
+        end
+      end)
+    end
+    local began, busy = cqueues.monotime(), os.clock()
+    loop(function() assert(first:loop()) end, function() assert(second:loop()) end)
+    assert.equal(18, count)
+    assert.is_true(cqueues.monotime() - began < 10)
+    assert.is_true(os.clock() - busy < 1)
+    client:close()
+  end)
+
   it("goes on where a cqueue was left with calls out, and these are collected", function()
     local runs, client = new({ runs = 3, fault = "stall", times = 1 }, { max_connections = 1 })
     local weak = setmetatable({}, { __mode = "k" })

@@ -25,6 +25,7 @@ function driver_module.new(settings)
   local driver = {}
   local network = { pollfd = pool:descriptor(), events = "r" } -- what cqueues.poll takes
   local waiting = {} -- transfer id -> the condition of its coroutine
+  local pollers = {} -- transfer id -> whether its coroutine polls: one in each cqueue
   local polling = setmetatable({}, { __mode = "v" }) -- `here`: the cqueue whose coroutine polls for all, if it lives
   local changed = condition.new() -- there is something else to poll for
   local more = false -- maybe there are finished transfers whose coroutines were not woken yet
@@ -54,10 +55,11 @@ function driver_module.new(settings)
     more = id and true or false
   end
 
-  --- Polls once, and lets libcurl do what has become possible.
-  local function poll(here)
+  --- Polls once, until there is something to do or the condition is signalled: by another cqueue's coroutine, say, that
+  --- came first to what there was to do. Lets libcurl do what has become possible.
+  local function poll(here, condition_of_own)
     polling.here = here
-    cqueues.poll(changed, network, more and 0 or pool:timeout())
+    cqueues.poll(condition_of_own, changed, network, more and 0 or pool:timeout())
     polling.here = nil
     if not closed then pool:step() end
     settle()
@@ -65,9 +67,11 @@ function driver_module.new(settings)
 
   --- Lets one of those who wait poll from now on, or all of them see that the client was closed.
   local function hand_over()
-    for _, waiter in pairs(waiting) do
-      waiter:signal()
-      if not closed then break end
+    for id, waiter in pairs(waiting) do
+      if closed or not pollers[id] then
+        waiter:signal()
+        if not closed then break end
+      end
     end
   end
 
@@ -83,16 +87,17 @@ function driver_module.new(settings)
       if cqueues.monotime() - turned < stretch then return transfer:result() end
       cqueues.sleep(0)
     end
+    local own = condition.new()
+    waiting[id] = own
     while not (closed or transfer:done()) do
       if polling.here == here then
-        waiting[id] = waiting[id] or condition.new()
-        waiting[id]:wait()
+        own:wait()
       else
-        waiting[id] = nil
-        repeat poll(here) until closed or transfer:done()
+        pollers[id] = true
+        repeat poll(here, own) until closed or transfer:done()
       end
     end
-    waiting[id] = nil
+    waiting[id], pollers[id] = nil, nil
     if not polling.here then hand_over() end
     turned = cqueues.monotime()
     return transfer:result()
@@ -100,6 +105,7 @@ function driver_module.new(settings)
 
   function driver.cancel(transfer)
     transfer:cancel()
+    if not closed then pool:step() end -- another one may have its connection
     settle()
     local waiter = waiting[transfer:id()]
     if waiter then waiter:signal() end

@@ -113,7 +113,7 @@ function luv.new(settings)
       return
     end
     open_handles()
-    handles.poll:start("r", on_event)
+    if not handles.poll:is_active() then handles.poll:start("r", on_event) end
     handles.timer:start(math.ceil(seconds * 1000), 0, on_event)
   end
 
@@ -186,7 +186,7 @@ function luv.new(settings)
     transfer:cancel()
     if closed then return end
     wake(transfer:id())
-    settle()
+    driver.step() -- another one may have its connection
     see_off()
   end
 
