@@ -23,6 +23,7 @@ static size_t fetch_all(char *const *urls, size_t count)
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, throw_away);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, &total);
+    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, 131072L); /* as large as ours */
     for (size_t i = 0; i < count; i++) {
         curl_easy_setopt(easy, CURLOPT_URL, urls[i]);
         if (curl_easy_perform(easy) != CURLE_OK) {

@@ -10,7 +10,7 @@ local bytes_a_time = 4e6
 
 local options = { fields = { "nothing" } }
 
-local function skip(name, texts, target)
+local function skip(name, texts)
   local bytes, count = 0, 0
   for _, text in ipairs(texts) do bytes = bytes + #text end
   local times = math.ceil(bytes_a_time / bytes)
@@ -26,9 +26,9 @@ local function skip(name, texts, target)
   for index, time in ipairs(seconds) do rates[index] = bytes * times / time / 1e9 end
   local rate = measure.median(rates)
   measure.row {
-    work = "skip " .. name, ours = ("%.2f GB/s"):format(rate), target = target and "≥ 1 GB/s",
+    work = "skip " .. name, ours = ("%.2f GB/s"):format(rate), target = "≥ 1 GB/s",
     spread = ("%.2f–%.2f"):format(measure.quantile(rates, 0.25), measure.quantile(rates, 0.75)),
-    met = target and rate >= 1,
+    met = rate >= 1,
   }
 end
 
@@ -39,10 +39,11 @@ local function unselected(texts)
   return wrapped
 end
 
-skip("a page of 100 runs", unselected(documents.pages()), true)
+local skipped = {
+  ["long strings"] = true, ["an array of 3,000 small objects"] = true, ["numbers of 17 digits"] = true,
+}
+
+skip("a page of 100 runs", unselected(documents.pages()))
 for _, shape in ipairs(documents.shapes()) do
-  if shape.name == "long strings" then skip(shape.name, unselected(shape.texts), true) end
-  if shape.name == "an array of 3,000 small objects" or shape.name == "numbers of 17 digits" then
-    skip(shape.name, unselected(shape.texts))
-  end
+  if skipped[shape.name] then skip(shape.name, unselected(shape.texts)) end
 end

@@ -37,6 +37,7 @@ local function add(name, command, count)
 end
 
 local peers = workers.peers(measure.note)
+measure.note "walks: ours has the next page under way while it hands one out; the peers' programs walk in single file"
 add("ours", workers.ours, runs)
 add("curl", workers.built "bench/fetch" .. " " .. urls, runs / 100)
 add("floor", "scripts/lua 5.4 bench/walkers/floor.lua", runs)
