@@ -59,6 +59,8 @@ describe("the body of an answer", function()
   end)
 
   it("can't be closed while it is read", function()
+    -- LuaJIT itself crashes once in a hundred times, in its unwinder, where traces run and a finalizer's C call raises
+    if rawget(_G, "jit") then require("jit").off() end
     local body = answer(100).body
     local reading, refused = false, 0
     local function rearm()
@@ -82,6 +84,7 @@ describe("the body of an answer", function()
       assert.equal(100, #page.data)
     end
     collectgarbage("setpause", pause)
+    if rawget(_G, "jit") then require("jit").on() end
     assert.is_true(refused > 0)
     body:close()
   end)
