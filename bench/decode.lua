@@ -17,9 +17,7 @@ local plans = {}
 for index, text in ipairs(pages) do plans[index] = floor.record(core.decode(text)) end
 
 local function repeatedly(f, inputs)
-  return function()
-    for index = 0, times - 1 do f(inputs[index % #inputs + 1]) end
-  end
+  return measure.repeatedly(times, f, inputs)
 end
 
 local seconds = measure.rounds(rounds, {

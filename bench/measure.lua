@@ -26,6 +26,13 @@ function measure.median(values)
   return measure.quantile(values, 0.5)
 end
 
+--- Calls `f` so many times, with each of the inputs in turn: what a contender runs.
+function measure.repeatedly(times, f, inputs)
+  return function()
+    for index = 0, times - 1 do f(inputs[index % #inputs + 1]) end
+  end
+end
+
 --- Calls every contender once a round, beginning with another one each time.
 --- @param rounds integer
 --- @param contenders table[] each { name =, run = what is measured }

@@ -22,7 +22,7 @@ static void add_name(luaL_Buffer *source, unsigned number)
     luaL_addchar(source, (char)('0' + number % 10));
 }
 
-/* return function(v00,v01)return{["\\097"]=v00,["\\098"]=v01}end */
+/* return function(v00,v01)return{["\097"]=v00,["\098"]=v01}end */
 void retab_constructor_push(lua_State *L, const struct retab_constructor_key *keys, unsigned count)
 {
     luaL_Buffer source;

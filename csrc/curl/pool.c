@@ -280,16 +280,21 @@ struct body {
     struct retab_http_kit *kit;
 };
 
-/* The closer of a body, in any state, and its collector: the buffer is left to the next transfers. */
-static int body_collect(lua_State *L)
+/* The closer of a body, in any state: the buffer is left to the next transfers. */
+static void close_body(struct body *body)
 {
-    struct body *body = luaL_checkudata(L, 1, RETAB_BYTES);
     struct retab_http_kit *const kit = body->kit;
     body->kit = NULL;
     body->bytes = (struct retab_bytes){NULL, 0, 0};
     if (kit != NULL) {
         retab_http_retire(body->pool, kit);
     }
+}
+
+/* A body's collector */
+static int body_collect(lua_State *L)
+{
+    close_body(luaL_checkudata(L, 1, RETAB_BYTES));
     return 0;
 }
 
@@ -323,15 +328,21 @@ static int body_string(lua_State *L)
     return 1;
 }
 
-/* Pushes the body of the transfer at 1, whose kit becomes its own. */
-static void push_bytes(lua_State *L, struct retab_http_transfer *transfer)
+/* Pushes a closed body, which keeps the pool of the transfer at 1. */
+static struct body *push_body(lua_State *L)
 {
     struct body *body = lua_newuserdatauv(L, sizeof *body, 1);
     memset(body, 0, sizeof *body);
     luaL_getmetatable(L, RETAB_BYTES);
     lua_setmetatable(L, -2);
-    lua_getiuservalue(L, 1, 1); /* keeps the pool */
+    lua_getiuservalue(L, 1, 1);
     lua_setiuservalue(L, -2, 1);
+    return body;
+}
+
+/* Makes a transfer's kit the body's own, which opens it. */
+static void open_body(struct body *body, struct retab_http_transfer *transfer)
+{
     body->pool = transfer->pool;
     body->kit = retab_http_take(transfer);
     const struct retab_http_buffer *received = &body->kit->body;
@@ -345,6 +356,7 @@ static int transfer_result(lua_State *L)
     struct retab_http_transfer *transfer = luaL_checkudata(L, 1, TRANSFER);
     luaL_argcheck(L, retab_http_is_done(transfer), 1, "the transfer is not done");
     lua_settop(L, 1);
+    struct body *body = push_body(L); /* first: whatever allocates may run a finalizer, and that close the pool */
     const char *kind = retab_http_error_kind(transfer);
     if (kind != NULL) {
         lua_pushnil(L);
@@ -356,22 +368,23 @@ static int transfer_result(lua_State *L)
         retab_http_drop(transfer);
         return 2;
     }
+    const int status = retab_http_status(transfer);
+    open_body(body, transfer);
     lua_createtable(L, 0, 3);
-    lua_pushinteger(L, retab_http_status(transfer));
-    lua_setfield(L, -2, "status");
-    push_headers(L, &transfer->kit->head);
-    lua_setfield(L, -2, "headers");
+    lua_pushinteger(L, status);
+    lua_setfield(L, 3, "status");
+    push_headers(L, &body->kit->head);
+    lua_setfield(L, 3, "headers");
     lua_getiuservalue(L, 1, 1);
     lua_getfield(L, -1, "bytes");
     if (lua_toboolean(L, -1)) {
-        push_bytes(L, transfer);
+        lua_pushvalue(L, 2);
     } else {
-        const struct retab_http_buffer *body = &transfer->kit->body;
-        lua_pushlstring(L, body->length > 0 ? body->bytes : "", body->length);
-        retab_http_drop(transfer);
+        lua_pushlstring(L, body->bytes.start, body->bytes.length);
+        close_body(body);
     }
-    lua_setfield(L, 2, "body");
-    lua_settop(L, 2);
+    lua_setfield(L, 3, "body");
+    lua_settop(L, 3);
     return 1;
 }
 

@@ -55,11 +55,11 @@ function driver_module.new(settings)
     more = id and true or false
   end
 
-  --- Polls once, until there is something to do or the condition is signalled: by another cqueue's coroutine, say, that
-  --- came first to what there was to do. Lets libcurl do what has become possible.
-  local function poll(here, condition_of_own)
+  --- Polls once, until there is something to do or its own condition is signalled: by another cqueue's coroutine, say,
+  --- that came first to what there was to do. Lets libcurl do what has become possible.
+  local function poll(here, own)
     polling.here = here
-    cqueues.poll(condition_of_own, changed, network, more and 0 or pool:timeout())
+    cqueues.poll(own, changed, network, more and 0 or pool:timeout())
     polling.here = nil
     if not closed then pool:step() end
     settle()
