@@ -102,6 +102,28 @@ describe("under cqueues, a client", function()
     client:close()
   end)
 
+  it("goes on beside a cqueue that nobody steps any more, whoever ends first", function()
+    local runs, client = new({ runs = 3, latency = 0.3 }, { timeout = 60 })
+    local left, kinds, counts = cqueues.new(), {}, {}
+    for _ = 1, 4 do
+      left:wrap(function() runs.list {} end)
+    end
+    assert(left:step(0.01))
+    local function give_up()
+      local _, _, err = runs.list({}, { timeout = 0.1, max_retries = 0 })
+      kinds[#kinds + 1] = err.kind
+    end
+    local function list()
+      local page = assert(runs.list {})
+      counts[#counts + 1] = #page.data
+    end
+    loop(give_up, list) -- one of them polls for the other: which one, is cqueues' affair
+    loop(list, give_up)
+    assert.same({ "timeout", "timeout" }, kinds)
+    assert.same({ 3, 3 }, counts)
+    client:close()
+  end)
+
   it("goes on where a cqueue was left with calls out, and these are collected", function()
     local runs, client = new({ runs = 3, fault = "stall", times = 1 }, { max_connections = 1 })
     local weak = setmetatable({}, { __mode = "k" })

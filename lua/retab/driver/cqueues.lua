@@ -65,13 +65,11 @@ function driver_module.new(settings)
     settle()
   end
 
-  --- Lets one of those who wait poll from now on, or all of them see that the client was closed.
+  --- Has those who wait see that nobody polls for them, so that the first of them does, or that the client was closed.
+  --- All of them: some may be in a cqueue that nobody steps any more.
   local function hand_over()
     for id, waiter in pairs(waiting) do
-      if closed or not pollers[id] then
-        waiter:signal()
-        if not closed then break end
-      end
+      if closed or not pollers[id] then waiter:signal() end
     end
   end
 
