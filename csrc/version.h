@@ -1,0 +1,1 @@
+#define RETAB_VERSION "0.2.0"
