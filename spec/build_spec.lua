@@ -1,4 +1,5 @@
--- What the build makes, and what the rock would install.
+-- What the build makes.
+local interpreter = require "spec.interpreter"
 
 local function output(command)
   local pipe = assert(io.popen(command .. " && echo done"))
@@ -8,6 +9,10 @@ local function output(command)
   assert(whole, "failed: " .. command)
   return whole
 end
+
+local has_binutils = output("(command -v readelf && command -v nm) >/dev/null && echo yes || echo no") == "yes\n"
+--- Sanitizers link libraries of their own, and are not built with the flags of a release.
+local is_sanitized = os.getenv "ASAN_OPTIONS" ~= nil
 
 -- Where this interpreter finds a C module.
 local function shared_object(module)
@@ -22,20 +27,20 @@ local function shared_object(module)
   error(module .. " is not on package.cpath")
 end
 
-local function needed(module)
+local function needed(path)
   local libraries = {}
-  for library in output("readelf -d '" .. shared_object(module) .. "'"):gmatch("%(NEEDED%).-%[(.-)%]") do
+  for library in output("readelf -d '" .. path .. "'"):gmatch("%(NEEDED%).-%[(.-)%]") do
     libraries[#libraries + 1] = library
   end
   return libraries
 end
 
-local function exported(module)
-  local symbols = {}
-  for kind, symbol in output("nm -D --defined-only '" .. shared_object(module) .. "'"):gmatch("%x+ (%a) (%S+)\n") do
-    if kind ~= "A" then symbols[#symbols + 1] = symbol end
+local function symbols(path, option)
+  local found = {}
+  for kind, symbol in output(("nm -D %s '%s'"):format(option, path)):gmatch("(%a) (%S+)\n") do
+    if kind ~= "A" then found[#found + 1] = symbol:match "^[^@]+" end
   end
-  return symbols
+  return found
 end
 
 local function any(list, pattern)
@@ -45,71 +50,85 @@ local function any(list, pattern)
   return false
 end
 
+local function describe_module(name, opener)
+  local function path()
+    if not has_binutils then pending "readelf and nm are not installed" end
+    return shared_object(name)
+  end
+
+  it("exports the function that opens it and nothing else", function()
+    assert.same({ opener }, symbols(path(), "--defined-only"))
+  end)
+
+  it("exports nothing else from a compiler without any flags", function()
+    path()
+    local directory, remove = interpreter.directory()
+    local half = name:match "%.(.*)$"
+    local headers = output(("cat compile_commands.json '%s'/compile_commands.json 2>/dev/null | grep -o -- '-isystem [^ ]*' "
+      .. "| sort -u | tr '\\n' ' ' || :"):format(os.getenv "BUILD" or "build"))
+    output(("cc -w -fPIC -shared %s -o '%s/module.so' csrc/%s/*.c"):format(headers, directory, half))
+    local exported = symbols(directory .. "/module.so", "--defined-only")
+    remove()
+    assert.same({ opener }, exported)
+  end)
+
+  it("is linked with full RELRO, and its stack is protected", function()
+    local module = path()
+    if is_sanitized then pending "a sanitized build is not hardened" end
+    assert.truthy(output("readelf -d '" .. module .. "'"):find("BIND_NOW", 1, true))
+    assert.truthy(output("readelf -lW '" .. module .. "'"):find("GNU_RELRO", 1, true))
+    assert.is_true(any(symbols(module, "--undefined-only"), "^__stack_chk_fail$"))
+  end)
+end
+
 describe("retab.core's shared object", function()
+  describe_module("retab.core", "luaopen_retab_core")
+
   it("does not need libcurl", function()
-    local libraries = needed "retab.core"
+    if not has_binutils then pending "readelf is not installed" end
+    local libraries = needed(shared_object "retab.core")
     assert.is_true(any(libraries, "^libc%."))
     assert.is_false(any(libraries, "curl"))
   end)
 
-  it("exports the function that opens it and nothing else", function()
-    assert.same({ "luaopen_retab_core" }, exported "retab.core")
-  end)
-
   it("loads where libcurl is not loaded", function()
-    local first = -1
-    while arg[first - 1] do first = first - 1 end
-    local libraries = output(("'%s' -e 'require [[retab.core]] print(io.open([[/proc/self/maps]]):read([[*a]]))'")
-      :format(arg[first]))
+    local maps = io.open "/proc/self/maps"
+    if not maps then pending "this system has no /proc/self/maps" end
+    maps:close()
+    local libraries = interpreter.run "require 'retab.core' print(io.open('/proc/self/maps'):read('*a'))"
     assert.truthy(libraries:find("core.so", 1, true))
     assert.falsy(libraries:find("libcurl", 1, true))
   end)
 end)
 
 describe("retab.curl's shared object", function()
-  it("needs libcurl", function()
-    assert.is_true(any(needed "retab.curl", "^libcurl"))
-  end)
+  describe_module("retab.curl", "luaopen_retab_curl")
 
-  it("exports the function that opens it and nothing else", function()
-    assert.same({ "luaopen_retab_curl" }, exported "retab.curl")
+  it("needs libcurl", function()
+    if not has_binutils then pending "readelf is not installed" end
+    assert.is_true(any(needed(shared_object "retab.curl"), "^libcurl"))
   end)
 end)
 
-describe("the rockspec", function()
-  local rock = {}
-  local chunk = assert(loadfile("rockspec/retab-scm-1.rockspec"))
-  if setfenv then setfenv(chunk, rock) else debug.setupvalue(chunk, 1, rock) end
-  chunk()
-
-  local function lines(command)
-    local list = {}
-    for line in output(command):gmatch("[^\n]+") do list[#list + 1] = line end
-    table.sort(list)
-    return list
-  end
-
-  it("lists every Lua file, each under the name that it is required by", function()
-    local expected, listed = {}, {}
-    for _, path in ipairs(lines "find lua/retab -name '*.lua'") do
-      expected[path:match("^lua/(.*)%.lua$"):gsub("/init$", ""):gsub("/", ".")] = path
-    end
-    for module, source in pairs(rock.build.modules) do
-      if type(source) == "string" then listed[module] = source end
-    end
-    assert.same(expected, listed)
+describe("the compiler's flags of a release", function()
+  it("fortify calls of the C library", function()
+    local file = assert(io.open((os.getenv "BUILD" or "build") .. "/compile_commands.json"))
+    local commands = file:read "*a"
+    file:close()
+    if is_sanitized then pending "a sanitized build is not hardened" end
+    assert.truthy(commands:find("-D_FORTIFY_SOURCE=[23]"))
+    assert.truthy(commands:find("-fstack-protector-strong", 1, true))
   end)
+end)
 
-  it("builds every C file", function()
-    local listed = {}
-    for _, module in pairs(rock.build.modules) do
-      for _, source in ipairs(type(module) == "table" and module.sources or {}) do listed[#listed + 1] = source end
-    end
-    table.sort(listed)
-    assert.same(lines "find csrc -name '*.c'", listed)
-  end)
-
-  it("installs every command", function()
-    assert.same(lines "find bin -type f", rock.build.install.bin)
+describe("the version", function()
+  it("has one place, csrc/version.h, which CMake and the library read", function()
+    local file = assert(io.open "csrc/version.h")
+    local version = file:read("*a"):match 'RETAB_VERSION "(.-)"'
+    file:close()
+    local cache = assert(io.open((os.getenv "BUILD" or "build") .. "/CMakeCache.txt"))
+    assert.equal(version, cache:read("*a"):match "CMAKE_PROJECT_VERSION:STATIC=(%S+)")
+    cache:close()
+    assert.equal(version, require("retab")._VERSION)
   end)
 end)

@@ -1,0 +1,65 @@
+-- What `cmake --install` puts where, from the build that these specs run on.
+local interpreter = require "spec.interpreter"
+
+local build = os.getenv "BUILD" or "build"
+local abi = _VERSION:match "%d%.%d"
+
+local function run(command)
+  local pipe = assert(io.popen(command .. " 2>&1; echo exit $?"))
+  local output, status = pipe:read("*a"):match "^(.*)exit (%d+)\n$"
+  pipe:close()
+  assert.equal("0", status, output)
+  return output
+end
+
+local function exists(path)
+  local file = io.open(path)
+  if file then file:close() end
+  return file ~= nil
+end
+
+describe("cmake --install", function()
+  local prefix, remove
+
+  setup(function()
+    prefix, remove = interpreter.directory()
+    run(("cmake --install '%s' --prefix '%s/usr'"):format(build, prefix))
+  end)
+
+  teardown(function() remove() end)
+
+  it("installs a library that needs nothing of the checkout", function()
+    local first = -1
+    while arg[first - 1] do first = first - 1 end
+    local output = run(([[cd / && env -u LUA_INIT LUA_PATH='%s/usr/share/lua/%s/?.lua;%s/usr/share/lua/%s/?/init.lua' \
+      LUA_CPATH='%s/usr/lib/lua/%s/?.so' '%s' -e '
+        local client = require("retab").new { api_key = "key" }
+        print(client.workflows.experiments.runs.request({ experiment_id = "exp_abc" }).url)
+        print(require("retab.curl").version)']]):format(prefix, abi, prefix, abi, prefix, abi, arg[first]))
+    assert.truthy(output:find("/v1/workflows/experiments/runs?experiment_id=exp_abc", 1, true), output)
+    assert.truthy(output:find("libcurl/", 1, true), output)
+  end)
+
+  it("installs for every Lua of the build", function()
+    for built in run(("cd '%s/lua' && echo *"):format(build)):gmatch "%S+" do
+      assert.is_true(exists(("%s/usr/lib/lua/%s/retab/core.so"):format(prefix, built)), built)
+      assert.is_true(exists(("%s/usr/lib/lua/%s/retab/curl.so"):format(prefix, built)), built)
+      assert.is_true(exists(("%s/usr/share/lua/%s/retab/init.lua"):format(prefix, built)), built)
+    end
+  end)
+
+  it("installs a command line that finds the library, whatever the directory and the environment", function()
+    local output = run(("cd / && env -u LUA_PATH -u LUA_CPATH '%s/usr/bin/retab-runs' --help"):format(prefix))
+    assert.truthy(output:find("--experiment", 1, true), output)
+  end)
+
+  it("honours DESTDIR, which is no part of the paths in the installed files", function()
+    run(("DESTDIR='%s/stage' cmake --install '%s' --prefix /opt/retab"):format(prefix, build))
+    assert.is_true(exists(prefix .. "/stage/opt/retab/share/lua/" .. abi .. "/retab/init.lua"))
+    local tool = assert(io.open(prefix .. "/stage/opt/retab/bin/retab-runs"))
+    local text = tool:read "*a"
+    tool:close()
+    assert.truthy(text:find("/opt/retab/share/lua/", 1, true))
+    assert.falsy(text:find(prefix, 1, true))
+  end)
+end)
