@@ -64,8 +64,9 @@ local function describe_module(name, opener)
     path()
     local directory, remove = interpreter.directory()
     local half = name:match "%.(.*)$"
-    local headers = output(("cat compile_commands.json '%s'/compile_commands.json 2>/dev/null | grep -o -- '-isystem [^ ]*' "
-      .. "| sort -u | tr '\\n' ' ' || :"):format(os.getenv "BUILD" or "build"))
+    local build = os.getenv "BUILD" or "build"
+    local headers = output(("grep -o -- '-isystem [^ ]*' '%s/compile_commands.json' | sort -u | tr '\\n' ' ' || :")
+      :format(build))
     output(("cc -w -fPIC -shared %s -o '%s/module.so' csrc/%s/*.c"):format(headers, directory, half))
     local exported = symbols(directory .. "/module.so", "--defined-only")
     remove()
