@@ -87,7 +87,7 @@ describe("scripts/setup", function()
     esac]])
     local output, status = run "build"
     assert.equal(1, status)
-    assert.truthy(output:find("nothing was installed, because that would remove: luajit", 1, true), output)
+    assert.truthy(output:find("nothing was installed, because that would remove luajit.", 1, true), output)
     assert.truthy(output:find("apt-get remove luajit", 1, true), output)
   end)
 
