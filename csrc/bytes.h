@@ -1,9 +1,8 @@
-/* Bytes that one module hands to another by way of Lua, without copying them into a Lua string: the body of an answer,
- * from retab.curl to retab.core. Beside compat.h this is all that the two share.
+/* A body that retab.curl hands to retab.core without a copy into a Lua string. Beside compat.h this is all that the two
+ * modules share.
  *
- * They are a userdata that begins with a struct retab_bytes and has the metatable RETAB_BYTES, which its maker
- * registers. Who reads them holds them, so that they can't be closed meanwhile, by a finalizer say. To Lua they have #,
- * tostring and close, which raise where they are closed, or held. */
+ * A body is a userdata that begins with a struct retab_bytes and has the metatable RETAB_BYTES, which retab.curl
+ * registers. */
 #ifndef RETAB_BYTES_H
 #define RETAB_BYTES_H
 
@@ -11,26 +10,42 @@
 
 #include "compat.h"
 
-/* With the version of the struct in it: a Lua state may hold modules of two builds. */
-#define RETAB_BYTES "retab.bytes.1"
+#define RETAB_BYTES RETAB_TYPE("bytes")
 
 struct retab_bytes {
-    const char *start; /* a NUL stands behind the last of them; NULL: they were closed */
+    const char *start; /* a NUL stands after the last byte; NULL: the body is closed */
     size_t length;
-    int held; /* it stays so where a Lua error ends the reading: nobody needs them then but the collector */
+    int readers;         /* how often it is held */
+    int close_requested; /* it is closed when it is no longer held */
+    void (*close)(struct retab_bytes *);
 };
 
-/* The bytes that the value at `index` is, or NULL. */
+/* Returns the body at `index`, or NULL where there is something else. */
 static inline struct retab_bytes *retab_bytes_test(lua_State *L, int index)
 {
-    struct retab_bytes *bytes = lua_touserdata(L, index);
+    struct retab_bytes *bytes = lua_type(L, index) == LUA_TUSERDATA ? lua_touserdata(L, index) : NULL;
     if (bytes == NULL || !lua_getmetatable(L, index)) {
         return NULL;
     }
     luaL_getmetatable(L, RETAB_BYTES);
-    const int equal = lua_rawequal(L, -1, -2);
+    const int is_equal = lua_rawequal(L, -1, -2);
     lua_pop(L, 2);
-    return equal ? bytes : NULL;
+    return is_equal ? bytes : NULL;
+}
+
+/* Nobody can close the body now: a close is noted, and done by the release. */
+static inline void retab_bytes_hold(struct retab_bytes *bytes)
+{
+    bytes->readers++;
+}
+
+/* To be called after the last Lua call of the reading. A Lua error during the reading leaves the body held: the
+ * collector frees it regardless. */
+static inline void retab_bytes_release(struct retab_bytes *bytes)
+{
+    if (--bytes->readers == 0 && bytes->close_requested) {
+        bytes->close(bytes);
+    }
 }
 
 #endif

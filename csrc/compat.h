@@ -1,31 +1,35 @@
-/* Every difference between Lua 5.1, LuaJIT, 5.3 and 5.4, in one block: the rest of the C is written
- * against the 5.4 API. What both shared objects need of a userdata is here too. */
+/* All differences between Lua 5.1, LuaJIT, 5.2, 5.3, 5.4 and 5.5, in one block: the rest of the C is written against
+ * the API of 5.4. Besides, what both shared objects need: visibility, names of types, the error for missing memory. */
 #ifndef RETAB_COMPAT_H
 #define RETAB_COMPAT_H
 
 #include <lauxlib.h>
 #include <lua.h>
 
+#include "version.h"
+
 #if defined(_WIN32)
-#define RETAB_EXPORT __declspec(dllexport)
-#else
-#define RETAB_EXPORT __attribute__((visibility("default")))
+#error "retab does not support Windows: build it in the Windows Subsystem for Linux"
 #endif
+
+/* Only luaopen_* is exported, also where no compiler option says so: headers hide what they declare. */
+#define RETAB_EXPORT __attribute__((visibility("default")))
+
+/* The name of a metatable. It holds the version, so that two builds in one Lua state never share a metatable. */
+#define RETAB_TYPE(name) "retab." name "/" RETAB_VERSION
 
 #if LUA_VERSION_NUM < 502
 
 #define LUA_OK 0
-/* The type of an array index, where lua_rawgeti and lua_rawseti take one. */
-#define RETAB_INDEX(n) ((int)(n))
 #define lua_rawlen(L, index) lua_objlen((L), (index))
-/* The environment table stands in for the user value: both are one table that hangs on a userdata. */
+/* The environment table stands in for the user value: a userdata holds either. */
 #define lua_newuserdatauv(L, size, slots) lua_newuserdata((L), (size))
 #define lua_setiuservalue(L, index, slot) lua_setfenv((L), (index))
 #define lua_getiuservalue(L, index, slot) lua_getfenv((L), (index))
-#undef luaL_newlib /* LuaJIT's, by way of its luaL_setfuncs */
+#undef luaL_newlib /* LuaJIT has one, which uses its luaL_setfuncs */
 #define luaL_newlib(L, functions) (lua_newtable(L), luaL_register((L), NULL, (functions)))
 
-/* Under a name of our own: LuaJIT has a luaL_setfuncs, PUC's 5.1 has none. */
+/* Under another name, since LuaJIT has luaL_setfuncs and Lua 5.1 has not. */
 #define luaL_setfuncs retab_compat_setfuncs
 
 static inline void retab_compat_setfuncs(lua_State *L, const luaL_Reg *functions, int upvalues)
@@ -40,19 +44,29 @@ static inline void retab_compat_setfuncs(lua_State *L, const luaL_Reg *functions
     lua_pop(L, upvalues);
 }
 
-#else
+#elif LUA_VERSION_NUM < 504
 
-#define RETAB_INDEX(n) ((lua_Integer)(n))
-
-#if LUA_VERSION_NUM < 504
 #define lua_newuserdatauv(L, size, slots) lua_newuserdata((L), (size))
 #define lua_setiuservalue(L, index, slot) lua_setuservalue((L), (index))
 #define lua_getiuservalue(L, index, slot) lua_getuservalue((L), (index))
+
 #endif
 
+/* The type of an array index in lua_rawgeti and lua_rawseti. */
+#if LUA_VERSION_NUM < 503
+#define RETAB_INDEX(n) ((int)(n))
+#else
+#define RETAB_INDEX(n) ((lua_Integer)(n))
 #endif
 
 /* Lua 5.3 and later keep integers apart from floats. */
 #define RETAB_HAS_INTEGERS (LUA_VERSION_NUM >= 503)
+
+/* Raises the error that Lua raises where it has no memory, for memory that is not Lua's. */
+static inline int retab_no_memory(lua_State *L)
+{
+    lua_pushliteral(L, "not enough memory");
+    return lua_error(L);
+}
 
 #endif

@@ -1,6 +1,6 @@
 #include "constructor.h"
 
-/* Adds the key as a literal: whatever its bytes are, each is written as its number. */
+/* Adds the key as a literal, in which each byte is written as its number. */
 static void add_key(luaL_Buffer *source, const struct retab_constructor_key *key)
 {
     luaL_addstring(source, "[\"");
@@ -23,7 +23,7 @@ static void add_name(luaL_Buffer *source, unsigned number)
 }
 
 /* return function(v00,v01)return{["\097"]=v00,["\098"]=v01}end */
-void retab_constructor_push(lua_State *L, const struct retab_constructor_key *keys, unsigned count)
+int retab_constructor_push(lua_State *L, const struct retab_constructor_key *keys, unsigned count)
 {
     luaL_Buffer source;
     luaL_buffinit(L, &source);
@@ -42,9 +42,10 @@ void retab_constructor_push(lua_State *L, const struct retab_constructor_key *ke
     luaL_pushresult(&source);
     size_t length;
     const char *text = lua_tolstring(L, -1, &length);
-    if (luaL_loadbuffer(L, text, length, "=retab.constructor") != LUA_OK) {
-        lua_error(L);
+    if (luaL_loadbuffer(L, text, length, "=retab.constructor") != LUA_OK || lua_pcall(L, 0, 1, 0) != LUA_OK) {
+        lua_pop(L, 2);
+        return 0;
     }
-    lua_call(L, 0, 1);
     lua_remove(L, -2);
+    return 1;
 }

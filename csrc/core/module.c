@@ -1,15 +1,20 @@
-/* luaopen_retab_core: what the core offers to Lua, and nothing else. */
-#include "cursor.h"
+/* luaopen_retab_core: registration only. */
 #include "envelope.h"
-#include "json.h"
-#include "query.h"
+#include "reader.h"
+
+RETAB_EXPORT int luaopen_retab_core(lua_State *L);
 
 RETAB_EXPORT int luaopen_retab_core(lua_State *L)
 {
     lua_newtable(L);
-    retab_query_register(L);
-    retab_cursor_register(L);
-    retab_json_register(L);
-    retab_envelope_register(L);
+    retab_reader_register(L, "decode", retab_reader_decode);
+    retab_reader_register(L, "envelope", retab_envelope_list);
+    retab_reader_register(L, "object", retab_envelope_object);
+    lua_pushcfunction(L, retab_envelope_next_cursor);
+    lua_setfield(L, -2, "next_cursor");
+    lua_pushlightuserdata(L, NULL);
+    lua_setfield(L, -2, "null");
+    lua_pushliteral(L, RETAB_VERSION);
+    lua_setfield(L, -2, "version");
     return 1;
 }

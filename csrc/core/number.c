@@ -1,33 +1,40 @@
-/* Three ways to the nearest double, each for what the one before can't do:
- * 1. one exact multiplication or division, where digits and power of ten are both doubles exactly;
- * 2. Daniel Lemire's method (Number Parsing at a Gigabyte per Second, 2021), for 19 digits and the powers that
- *    documents have: 64 bits of digits times 128 bits of the power of five. Numbers of 17 digits, as programs
- *    print doubles, are decoded in 0.25x of the time of lua-cjson, which has strtod read them;
+/* Three ways to the nearest double, each for what the one before cannot do:
+ * 1. one multiplication or division, where digits and power of ten are both exact doubles;
+ * 2. Daniel Lemire's method (Number Parsing at a Gigabyte per Second, 2021), for 19 digits and common powers of ten:
+ *    64 bits of digits times 128 bits of the power of five;
  * 3. strtod. */
 #include "number.h"
 
-#include <locale.h>
+#include <float.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Powers of ten that are doubles exactly. */
+/* The first way needs an operation that rounds once, to a double. The x87 unit rounds to 64 bits first, and again when
+ * the result is stored: where the compiler uses it (FLT_EVAL_METHOD is 2, or -1 for unknown), the second way serves. */
+#define ROUNDS_ONCE (FLT_EVAL_METHOD >= 0 && FLT_EVAL_METHOD != 2)
+
+/* Powers of ten that are exact doubles. */
 static const double exact_powers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
                                       1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
 #define EXACT_POWER 22
 #define EXACT_MANTISSA ((uint64_t)1 << 53)
 
-/* As many decimal digits as always fit 64 bits. */
+/* So many decimal digits always fit 64 bits. */
 #define DIGITS 19
 
-/* An exponent beyond this is out of range, however many digits the fraction has to make up for it. */
+/* So many decimal digits decide how a double is rounded: no number halfway between two doubles has more. */
+#define DECIDING_DIGITS 770
+
+/* No larger exponent is computed with. */
 #define LARGE_EXPONENT ((int64_t)1 << 56)
 
 #if defined(__SIZEOF_INT128__)
 __extension__ typedef unsigned __int128 uint128;
 
-/* 5^q for q = LEAST_POWER .. MOST_POWER, as its 128 highest bits: rounded down where it is above one, up
- * (before it is cut) where it is below. */
+/* 5^q for q = LEAST_POWER .. MOST_POWER, as its 128 highest bits: rounded down where it is above one, rounded up where
+ * it is below. */
 #define LEAST_POWER (-64)
 #define MOST_POWER 64
 static const struct {
@@ -103,16 +110,16 @@ static const struct {
 #define MANTISSA_BITS 52
 #define EXPONENT_BIAS 1023
 
-/* mantissa * 10^power as the nearest double. Whether it is certain, and normal. */
+/* Stores the double nearest to mantissa * 10^power. Returns 0 where it is not certain, or not a normal double. */
 static int multiply(uint64_t mantissa, int power, double *real)
 {
     const int zeros = __builtin_clzll(mantissa);
     const uint64_t digits = mantissa << zeros;
-    const uint64_t cut = UINT64_MAX >> (MANTISSA_BITS + 3); /* the bits of the product that are rounded away */
+    const uint64_t cut = UINT64_MAX >> (MANTISSA_BITS + 3); /* the bits of the product that rounding drops */
     const uint128 first = (uint128)digits * fives[power - LEAST_POWER].high;
     uint64_t high = (uint64_t)(first >> 64), low = (uint64_t)first;
     if ((high & cut) == cut) {
-        /* the rest of the power of five can still matter */
+        /* the lower half of the power of five can matter */
         const uint64_t more = (uint64_t)(((uint128)digits * fives[power - LEAST_POWER].low) >> 64);
         low += more;
         high += low < more;
@@ -123,14 +130,14 @@ static int multiply(uint64_t mantissa, int power, double *real)
     const int top = (int)(high >> 63);
     const int shift = top + 64 - MANTISSA_BITS - 3;
     /* floor(log2(10^power)), by a multiplication */
-    /* cppcheck-suppress shiftNegativeLHS ; the shift is arithmetic on every compiler there is a Lua for */
+    /* cppcheck-suppress shiftNegativeLHS ; the shift is arithmetic on every compiler that builds Lua */
     int exponent = (((152170 + 65536) * power) >> 16) + 63 + top - zeros + EXPONENT_BIAS;
     uint64_t bits = high >> shift;
     if (exponent <= 0) {
         return 0; /* subnormal */
     }
     if (low <= 1 && power >= -4 && power <= 23 && (bits & 3) == 1 && bits << shift == high) {
-        bits &= ~(uint64_t)1; /* half way, and even below */
+        bits &= ~(uint64_t)1; /* halfway: the even double is below */
     }
     bits = (bits + (bits & 1)) >> 1;
     if (bits >= (uint64_t)2 << MANTISSA_BITS) {
@@ -138,7 +145,7 @@ static int multiply(uint64_t mantissa, int power, double *real)
         exponent++;
     }
     if (exponent > 2 * EXPONENT_BIAS) {
-        return 0; /* too large, which strtod says */
+        return 0; /* too large: strtod decides */
     }
     bits = (bits & ~((uint64_t)1 << MANTISSA_BITS)) | (uint64_t)exponent << MANTISSA_BITS;
     memcpy(real, &bits, sizeof *real);
@@ -159,38 +166,52 @@ static inline int is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-/* The double nearest to the number from `from` to `to`, whatever the locale's decimal point is. */
-static int nearest(struct retab_text *text, const char *from, const char *to, double *real)
-{
-    const char *point = localeconv()->decimal_point;
-    if (strcmp(point, ".") == 0) {
-        *real = strtod(from, NULL); /* what ends a number of JSON ends one of strtod's, with this point */
-    } else {
-        const char *dot = memchr(from, '.', (size_t)(to - from));
-        const size_t head = (size_t)((dot != NULL ? dot : to) - from);
-        const size_t tail = dot != NULL ? (size_t)(to - dot) - 1 : 0;
-        const size_t width = dot != NULL ? strlen(point) : 0;
-        char *local = retab_text_scratch(text, head + width + tail + 1);
-        if (local == NULL) {
-            return -1;
-        }
-        memcpy(local, from, head);
-        memcpy(local + head, point, width);
-        memcpy(local + head + width, to - tail, tail);
-        local[head + width + tail] = '\0';
-        *real = strtod(local, NULL);
-    }
-    return isinf(*real) ? retab_text_fail(text, from, "number too large for a double") : 0;
-}
-
-/* A number in parts: mantissa * 10^power, unless it has more digits than fit. */
+/* A number in parts: mantissa * 10^power, if the digits fit. */
 struct parts {
+    const char *digits, *end; /* a point may stand among them */
     uint64_t mantissa;
-    int64_t power; /* no text is long enough for it to overflow */
-    int real, fits;
+    int64_t power; /* no text is long enough for an overflow */
+    int is_real, fits;
 };
 
-/* Reads digits; gives where they end. */
+/* Returns the double nearest to the number, from strtod. The digits are copied without their point, which would have
+ * to be that of the locale. */
+static double nearest(const struct parts *parts)
+{
+    char text[DECIDING_DIGITS + 32];
+    int64_t power = parts->power;
+    size_t length = 0, dropped = 0;
+    int is_exact = 1;
+    for (const char *p = parts->digits; p < parts->end; p++) {
+        if (*p == '.' || (length == 0 && *p == '0')) {
+            continue;
+        }
+        if (length < DECIDING_DIGITS) {
+            text[length++] = *p;
+        } else {
+            dropped++;
+            is_exact = is_exact && *p == '0';
+        }
+    }
+    power += (int64_t)dropped;
+    if (!is_exact) {
+        text[length++] = '1'; /* a little more than the digits before it */
+        power--;
+    }
+    const int large = 100000; /* beyond this, more makes no difference */
+    power = power > large ? large : power < -large ? -large : power;
+    (void)snprintf(text + length, sizeof text - length, "%se%d", length == 0 ? "0" : "", (int)power);
+    return strtod(text, NULL);
+}
+
+static const char *fail(struct retab_number *number, const char *wrong, const char *message)
+{
+    number->wrong = wrong;
+    number->message = message;
+    return NULL;
+}
+
+/* Reads digits. Returns the position after them. */
 static inline const char *read_digits(const char *p, uint64_t *mantissa)
 {
     for (; is_digit(*p); p++) {
@@ -199,7 +220,7 @@ static inline const char *read_digits(const char *p, uint64_t *mantissa)
     return p;
 }
 
-/* Whether the digits from `p` to `end`, a point among them, are no more than fit; zeros before them are none. */
+/* Returns nonzero if the digits from `p` to `end`, a point among them, fit 64 bits; leading zeros do not count. */
 static int fits(const char *p, const char *end)
 {
     while (p < end && (*p == '0' || *p == '.')) {
@@ -212,72 +233,85 @@ static int fits(const char *p, const char *end)
     return digits <= DIGITS;
 }
 
-static int read_parts(struct retab_text *text, const char *p, struct parts *parts)
+static const char *read_parts(struct retab_number *number, const char *p, struct parts *parts)
 {
     const char *const from = p;
-    *parts = (struct parts){0, 0, 0, 1};
+    *parts = (struct parts){from, NULL, 0, 0, 0, 1};
     p = read_digits(p, &parts->mantissa);
     if (*from == '0' && p - from > 1) {
-        return retab_text_fail(text, from + 1, "leading zero in a number");
+        return fail(number, from + 1, "leading zero in a number");
     }
     if (*p == '.') {
         const char *const fraction = p + 1;
-        parts->real = 1;
+        parts->is_real = 1;
         p = read_digits(fraction, &parts->mantissa);
         if (p == fraction) {
-            return retab_text_fail(text, p, "expected a digit");
+            return fail(number, p, "expected a digit");
         }
         parts->power = -(int64_t)(p - fraction);
     }
+    parts->end = p;
     parts->fits = p - from <= DIGITS || fits(from, p);
     if (*p == 'e' || *p == 'E') {
         int64_t exponent = 0;
-        parts->real = 1;
+        parts->is_real = 1;
         p++;
-        const int minus = *p == '-';
+        const int is_negative = *p == '-';
         p += *p == '-' || *p == '+';
         if (!is_digit(*p)) {
-            return retab_text_fail(text, p, "expected a digit");
+            return fail(number, p, "expected a digit");
         }
         for (; is_digit(*p); p++) {
             exponent = exponent < LARGE_EXPONENT ? exponent * 10 + (*p - '0') : exponent;
         }
-        parts->power += minus ? -exponent : exponent;
+        parts->power += is_negative ? -exponent : exponent;
     }
-    text->p = p;
-    return 0;
+    return p;
 }
 
-int retab_number_read(struct retab_text *text, struct retab_number *number)
+static double to_double(const struct parts *parts)
 {
-    const char *const from = text->p;
-    const int negative = *from == '-';
-    struct parts parts;
-    if (!is_digit(from[negative])) {
-        return retab_text_fail(text, from + negative, negative ? "expected a digit" : "expected a value");
+    double real;
+    if (!parts->fits) {
+        return nearest(parts);
     }
-    if (read_parts(text, from + negative, &parts) != 0) {
-        return -1;
-    }
-    const uint64_t mantissa = parts.mantissa;
-    number->integer = !parts.real && parts.fits && mantissa <= (uint64_t)INT64_MAX + (uint64_t)negative;
-    if (number->integer) {
-        number->whole = negative ? (int64_t)(0 - mantissa) : (int64_t)mantissa;
+    if (parts->mantissa == 0) {
         return 0;
     }
-    if (!parts.fits) {
-        return nearest(text, from, text->p, &number->real);
+    if (ROUNDS_ONCE && parts->mantissa <= EXACT_MANTISSA && parts->power >= -EXACT_POWER &&
+        parts->power <= EXACT_POWER) {
+        const double exact = (double)parts->mantissa;
+        return parts->power < 0 ? exact / exact_powers[-parts->power] : exact * exact_powers[parts->power];
     }
-    if (mantissa <= EXACT_MANTISSA && parts.power >= -EXACT_POWER && parts.power <= EXACT_POWER) {
-        /* the one rounding of IEEE 754 is the right one */
-        const double exact = (double)mantissa;
-        number->real = parts.power < 0 ? exact / exact_powers[-parts.power] : exact * exact_powers[parts.power];
-    } else if (mantissa == 0) {
-        number->real = 0;
-    } else if (parts.power < LEAST_POWER || parts.power > MOST_POWER ||
-               !multiply(mantissa, (int)parts.power, &number->real)) {
-        return nearest(text, from, text->p, &number->real);
+    if (parts->power >= LEAST_POWER && parts->power <= MOST_POWER &&
+        multiply(parts->mantissa, (int)parts->power, &real)) {
+        return real;
     }
-    number->real = negative ? -number->real : number->real;
-    return 0;
+    return nearest(parts);
+}
+
+const char *retab_number_read(const char *p, struct retab_number *number)
+{
+    const char *const from = p;
+    const int is_negative = *p == '-';
+    struct parts parts;
+    p += is_negative;
+    if (!is_digit(*p)) {
+        return fail(number, p, is_negative ? "expected a digit" : "expected a value");
+    }
+    p = read_parts(number, p, &parts);
+    if (p == NULL) {
+        return NULL;
+    }
+    number->is_integer = !parts.is_real && parts.fits && parts.mantissa <= (uint64_t)INT64_MAX + (uint64_t)is_negative;
+    if (number->is_integer) {
+        number->integer = is_negative ? (int64_t)(0 - parts.mantissa) : (int64_t)parts.mantissa;
+        return p;
+    }
+    const double real = to_double(&parts);
+    if (isinf(real)) {
+        return fail(number, from, "number too large for a double");
+    }
+    number->real = is_negative ? -real : real;
+    return p;
 }

@@ -1,18 +1,22 @@
-/* The numbers of JSON: exact integers where they fit, else the nearest double. It knows nothing of Lua. */
+/* The numbers of JSON: exact integers where they fit, else the nearest double. Knows nothing of Lua or of texts. */
 #ifndef RETAB_NUMBER_H
 #define RETAB_NUMBER_H
 
 #include <stdint.h>
 
-#include "text.h"
+#pragma GCC visibility push(hidden)
 
 struct retab_number {
-    int integer; /* else a double */
-    int64_t whole;
+    int is_integer; /* else `real` is the number */
+    int64_t integer;
     double real;
+    const char *message, *wrong; /* of an error, and where it is */
 };
 
-/* Reads the number at the text's cursor. 0, or -1 with message and wrong set: no number, or one past double. */
-int retab_number_read(struct retab_text *text, struct retab_number *number);
+/* Reads the number at `p`, in a text that ends in a NUL. Returns the position after it; or NULL with message and wrong
+ * set, where there is no number or one that is too large for a double. */
+const char *retab_number_read(const char *p, struct retab_number *number);
+
+#pragma GCC visibility pop
 
 #endif

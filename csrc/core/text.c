@@ -2,21 +2,19 @@
 
 #include <stdlib.h>
 
-#include "number.h"
+const char retab_text_no_memory[] = "not enough memory";
 
-int retab_text_fail(struct retab_text *text, const char *at, const char *message)
+const char *retab_text_fail(struct retab_text *text, const char *wrong, const char *message)
 {
-    text->wrong = at;
-    text->message = at >= text->end ? "unexpected end of the text" : message;
-    return -1;
+    text->wrong = wrong;
+    text->message = wrong >= text->end ? "unexpected end of the text" : message;
+    return NULL;
 }
 
 void *retab_text_grow(void *block, size_t *room, size_t need, size_t size)
 {
-    size_t wanted = *room < 8 ? 8 : *room;
-    while (wanted < need) {
-        wanted *= 2;
-    }
+    size_t wanted = *room < 2 ? 4 : *room * 2;
+    wanted = wanted < need ? need : wanted;
     void *larger = wanted <= SIZE_MAX / 2 / size ? realloc(block, wanted * size) : NULL;
     if (larger != NULL) {
         *room = wanted;
@@ -24,26 +22,12 @@ void *retab_text_grow(void *block, size_t *room, size_t need, size_t size)
     return larger;
 }
 
-void retab_text_free(struct retab_text *text)
-{
-    free(text->scratch);
-    free(text->kinds);
-    memset(text, 0, sizeof *text);
-}
-
-static int no_memory(struct retab_text *text)
-{
-    text->wrong = text->p;
-    text->message = "not enough memory";
-    return -1;
-}
-
 char *retab_text_scratch(struct retab_text *text, size_t need)
 {
-    if (text->scratch_room < need) {
-        char *larger = retab_text_grow(text->scratch, &text->scratch_room, need, 1);
+    if (text->room < need) {
+        char *larger = retab_text_grow(text->scratch, &text->room, need, 1);
         if (larger == NULL) {
-            (void)no_memory(text);
+            text->message = retab_text_no_memory;
             return NULL;
         }
         text->scratch = larger;
@@ -51,48 +35,20 @@ char *retab_text_scratch(struct retab_text *text, size_t need)
     return text->scratch;
 }
 
-/* Bytes of room that a string is decoded with at a time, and the longest character. */
-#define DECODE_ROOM 64
-#define CHARACTER 4
-
-/* Behind a character that is not plain the next such one is near, more often than not: so many bytes are looked
- * at one by one, before they are again by the vector. */
-#define BETWEEN 8
-
-/* ---- strings --------------------------------------------------------------------------------------- */
-
-/* One character beyond ASCII, of any kind. The ranges are Unicode's table 3-7. */
-static int skip_character(struct retab_text *text, const unsigned char **from)
+void retab_text_trim(struct retab_text *text, size_t most)
 {
-    const unsigned char *p = *from;
-    unsigned char low = 0x80, high = 0xBF;
-    int more;
-    if (*p >= 0xC2 && *p <= 0xDF) {
-        more = 1;
-    } else if ((*p & 0xF0) == 0xE0) {
-        more = 2;
-        low = *p == 0xE0 ? 0xA0 : 0x80;  /* not longer than need be */
-        high = *p == 0xED ? 0x9F : 0xBF; /* no surrogates */
-    } else if (*p >= 0xF0 && *p <= 0xF4) {
-        more = 3;
-        low = *p == 0xF0 ? 0x90 : 0x80;
-        high = *p == 0xF4 ? 0x8F : 0xBF; /* not past U+10FFFF */
-    } else {
-        return retab_text_fail(text, (const char *)p, "invalid UTF-8");
+    if (text->room > most) {
+        free(text->scratch);
+        text->scratch = NULL;
+        text->room = 0;
     }
-    for (p++; more > 0; more--, p++) {
-        if (*p < low || *p > high) {
-            return retab_text_fail(text, (const char *)p, "invalid UTF-8");
-        }
-        low = 0x80, high = 0xBF;
-    }
-    *from = p;
-    return 0;
 }
 
-/* UTF-8 as a state machine whose states are shifts: a word says to which state a byte leads from each of them, so that
- * a byte costs two instructions and no branch. Texts of many scripts are read in 0.25x of the time that it takes to
- * tell characters of two and three bytes apart. The ranges are those of skip_character. */
+/* ---- UTF-8 ----------------------------------------------------------------------------------------- */
+
+/* A state machine whose states are shifts. A word says to which state a byte leads from each state, so that a byte
+ * costs two instructions and no branch. The ranges are those of table 3-7 of the Unicode standard. (bench/shapes.lua,
+ * "non-ASCII" and "long non-ASCII".) */
 enum state {
     COMPLETE = 0,
     INVALID = 6,
@@ -130,7 +86,7 @@ static const uint64_t steps[256] = {
     /* F5-FF */ BEGIN(INVALID), BEGIN(INVALID), BEGIN(INVALID), X4(BEGIN(INVALID)), X4(BEGIN(INVALID))};
 /* clang-format on */
 
-/* The first byte from `p` on that is a quote, a backslash or a control character, or the end. */
+/* Returns the position of the first quote, backslash or control character from `p` on, or the end. */
 static const char *find_stop(const char *p, const char *end)
 {
 #if defined(__SSE2__)
@@ -151,13 +107,13 @@ static const char *find_stop(const char *p, const char *end)
     return p;
 }
 
-/* Whether the bytes are whole characters of UTF-8. */
-static int is_utf8(const char *p, const char *end)
+/* Returns the state after the bytes from `p` to `end`. */
+static uint64_t run(const char *p, const char *end)
 {
     uint64_t state = COMPLETE;
 #if defined(__SSE2__)
     for (; end - p >= 16; p += 16) {
-        /* the order tells: where a block begins in the middle of a character is not to be foreseen */
+        /* in this order: whether a block begins inside a character cannot be predicted */
         if (_mm_movemask_epi8(_mm_loadu_si128((const __m128i *)(const void *)p)) == 0 && (state & STATE) == COMPLETE) {
             continue;
         }
@@ -169,36 +125,47 @@ static int is_utf8(const char *p, const char *end)
     for (; p < end; p++) {
         state = steps[(unsigned char)*p] >> (state & STATE);
     }
-    return (state & STATE) == COMPLETE;
+    return state & STATE;
 }
 
-/* Moves `*from`, which is at a character beyond ASCII, on to what is neither such a one nor plain. */
-static int skip_script(struct retab_text *text, const char **from)
+/* Reads characters, the first of which is not ASCII, up to a quote, a backslash or a control character. */
+static const char *read_characters(struct retab_text *text, const char *p)
 {
-    const char *const stop = find_stop(*from, text->end);
-    const unsigned char *p = (const unsigned char *)*from;
-    if (is_utf8(*from, stop)) {
-        *from = stop;
-        return 0;
+    const char *const stop = find_stop(p, text->end);
+    if (run(p, stop) == COMPLETE) {
+        return stop;
     }
-    while (*p < 0x80 || skip_character(text, &p) == 0) { /* it fails before it gets to the stop, or at it */
-        p += *p < 0x80;
+    /* where it failed, byte by byte; at the stop, if that is inside a character */
+    uint64_t state = COMPLETE;
+    while (p < stop && (state = steps[(unsigned char)*p] >> (state & STATE), (state & STATE) != INVALID)) {
+        p++;
     }
-    return -1;
+    return retab_text_fail(text, p, "invalid UTF-8");
 }
 
-/* What a character behind a backslash stands for, 0 for none. */
+/* ---- strings --------------------------------------------------------------------------------------- */
+
+/* The scratch is enlarged by at least so many bytes. */
+#define DECODE_ROOM 64
+
+/* The bytes of the longest character. */
+#define CHARACTER 4
+
+/* After one escape another is often near: so many bytes are looked at one by one before the vector is used again. */
+#define BETWEEN 8
+
+/* What a character after a backslash stands for; 0 for nothing. */
 static const char escapes[256] = {
     ['"'] = '"', ['\\'] = '\\', ['/'] = '/', ['b'] = '\b', ['f'] = '\f', ['n'] = '\n', ['r'] = '\r', ['t'] = '\t'};
 
-/* One more than the value of a hexadecimal digit, 0 for none. */
+/* One more than the value of a hexadecimal digit; 0 for other characters. */
 static const unsigned char digits[256] = {
     ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
     ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
     ['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16};
 
-/* The four digits behind a \u. */
-static inline int read_hex(struct retab_text *text, const char *p, unsigned long *code)
+/* Reads the four digits after \u. */
+static inline const char *read_hex(struct retab_text *text, const char *p, unsigned long *code)
 {
     *code = 0;
     for (int i = 0; i < 4; i++) {
@@ -208,60 +175,50 @@ static inline int read_hex(struct retab_text *text, const char *p, unsigned long
         }
         *code = *code << 4 | (digit - 1u);
     }
-    return 0;
+    return p + 4;
 }
 
-/* Moves `*from` from a backslash behind its escape, and gives the character that it stands for. */
-static inline int read_escape(struct retab_text *text, const char **from, unsigned long *code)
+/* Reads an escape from its backslash on, and stores the character that it stands for. */
+static inline const char *read_escape(struct retab_text *text, const char *p, unsigned long *code)
 {
-    const char *p = *from + 1;
+    p++;
     if (*p != 'u') {
         *code = (unsigned char)escapes[(unsigned char)*p];
-        *from = p + 1;
-        return *code != 0 ? 0 : retab_text_fail(text, p, "unknown escape in a string");
+        return *code != 0 ? p + 1 : retab_text_fail(text, p, "unknown escape in a string");
     }
-    if (read_hex(text, p + 1, code) != 0) {
-        return -1;
+    p = read_hex(text, p + 1, code);
+    if (p == NULL || *code < 0xD800 || *code > 0xDFFF) {
+        return p;
     }
-    p += 5;
-    if (*code >= 0xD800 && *code <= 0xDFFF) {
-        unsigned long low = 0;
-        if (*code < 0xDC00 && p[0] == '\\' && p[1] == 'u' && read_hex(text, p + 2, &low) != 0) {
-            return -1;
-        }
-        if (low >= 0xDC00 && low <= 0xDFFF) {
-            *code = 0x10000 + ((*code - 0xD800) << 10) + (low - 0xDC00);
-            p += 6;
-        } else {
-            *code = 0xFFFD;
-        }
+    unsigned long low = 0;
+    if (*code < 0xDC00 && p[0] == '\\' && p[1] == 'u' && read_hex(text, p + 2, &low) == NULL) {
+        return NULL;
     }
-    *from = p;
-    return 0;
+    if (low >= 0xDC00 && low <= 0xDFFF) {
+        *code = 0x10000 + ((*code - 0xD800) << 10) + (low - 0xDC00);
+        return p + 6;
+    }
+    *code = 0xFFFD;
+    return p;
 }
 
-int retab_text_check_string(struct retab_text *text)
+const char *retab_text_check_string(struct retab_text *text, const char *p)
 {
-    const char *p = text->p + 1;
     unsigned long code;
-    for (;;) {
+    for (p++; p != NULL;) {
         p = retab_text_plain(p, text->end);
         if (*p == '"') {
-            text->p = p + 1;
-            return 0;
+            return p + 1;
         }
         if (*p == '\\') {
-            if (read_escape(text, &p, &code) != 0) {
-                return -1;
-            }
+            p = read_escape(text, p, &code);
         } else if ((unsigned char)*p >= 0x80) {
-            if (skip_script(text, &p) != 0) {
-                return -1;
-            }
+            p = read_characters(text, p);
         } else {
-            return retab_text_fail(text, p, "control character in a string");
+            p = retab_text_fail(text, p, "control character in a string");
         }
     }
+    return NULL;
 }
 
 static char *put_utf8(char *out, unsigned long code)
@@ -285,8 +242,7 @@ static char *put_utf8(char *out, unsigned long code)
     return out;
 }
 
-/* Copies plain bytes of a string up to the first that is not, or until there is no room: like
- * retab_text_plain, a vector at a time. */
+/* Copies plain bytes until one is not plain or there is no room, a vector at a time as retab_text_plain. */
 static const char *copy_plain(const char *p, const char *end, char **to, const char *room)
 {
     char *out = *to;
@@ -309,21 +265,21 @@ static const char *copy_plain(const char *p, const char *end, char **to, const c
     return p;
 }
 
-int retab_text_decode(struct retab_text *text, const char **bytes, size_t *length)
+const char *retab_text_decode(struct retab_text *text, const char *p, const char **bytes, size_t *length)
 {
-    const char *p = text->p + 1;
     size_t used = 0;
     unsigned long code;
-    for (;;) {
+    for (p++;;) {
         if (retab_text_scratch(text, used + DECODE_ROOM) == NULL) {
-            return -1;
+            return NULL;
         }
         char *out = text->scratch + used;
-        const char *const room = text->scratch + text->scratch_room - CHARACTER - BETWEEN;
+        const char *const room = text->scratch + text->room - CHARACTER - BETWEEN;
         p = copy_plain(p, text->end, &out, room);
         while (*p == '\\' && out <= room) {
-            if (read_escape(text, &p, &code) != 0) {
-                return -1;
+            p = read_escape(text, p, &code);
+            if (p == NULL) {
+                return NULL;
             }
             out = put_utf8(out, code);
             for (int i = 0; i < BETWEEN && retab_text_is_plain(*p); i++) {
@@ -334,13 +290,13 @@ int retab_text_decode(struct retab_text *text, const char **bytes, size_t *lengt
         if (*p == '"') {
             *bytes = text->scratch;
             *length = used;
-            text->p = p + 1;
-            return 0;
+            return p + 1;
         }
         if ((unsigned char)*p >= 0x80) {
             const char *const from = p;
-            if (skip_script(text, &p) != 0 || retab_text_scratch(text, used + (size_t)(p - from)) == NULL) {
-                return -1;
+            p = read_characters(text, p);
+            if (p == NULL || retab_text_scratch(text, used + (size_t)(p - from)) == NULL) {
+                return NULL;
             }
             memcpy(text->scratch + used, from, (size_t)(p - from));
             used += (size_t)(p - from);
@@ -350,92 +306,14 @@ int retab_text_decode(struct retab_text *text, const char **bytes, size_t *lengt
     }
 }
 
-/* ---- values ---------------------------------------------------------------------------------------- */
+/* ---- words ----------------------------------------------------------------------------------------- */
 
-int retab_text_literal(struct retab_text *text, const char *literal)
+const char *retab_text_word(struct retab_text *text, const char *p, const char *word)
 {
-    for (; *literal != '\0'; literal++, text->p++) {
-        if (*text->p != *literal) {
-            return retab_text_fail(text, text->p, "expected true, false or null");
+    for (; *word != '\0'; word++, p++) {
+        if (*p != *word) {
+            return retab_text_fail(text, p, "expected true, false or null");
         }
     }
-    return 0;
-}
-
-static int skip_scalar(struct retab_text *text)
-{
-    struct retab_number number;
-    switch (*text->p) {
-    case '"':
-        return retab_text_string(text);
-    case 't':
-        return retab_text_literal(text, "true");
-    case 'f':
-        return retab_text_literal(text, "false");
-    case 'n':
-        return retab_text_literal(text, "null");
-    default:
-        return retab_number_read(text, &number);
-    }
-}
-
-static int skip_key(struct retab_text *text)
-{
-    if (*text->p != '"') {
-        return retab_text_fail(text, text->p, "expected a string as key");
-    }
-    if (retab_text_string(text) != 0) {
-        return -1;
-    }
-    text->p = retab_text_space(text->p);
-    if (*text->p != ':') {
-        return retab_text_fail(text, text->p, "expected ':' after a key");
-    }
-    text->p = retab_text_space(text->p + 1);
-    return 0;
-}
-
-int retab_text_skip(struct retab_text *text, size_t depth)
-{
-    size_t open = 0;
-    for (;;) {
-        int more = 0;
-        const char kind = *text->p;
-        if (kind == '{' || kind == '[') {
-            if (open == depth) {
-                return retab_text_fail(text, text->p, "nested too deeply");
-            }
-            if (open == text->kind_room) {
-                char *larger = retab_text_grow(text->kinds, &text->kind_room, open + 1, 1);
-                if (larger == NULL) {
-                    return no_memory(text);
-                }
-                text->kinds = larger;
-            }
-            text->kinds[open++] = kind;
-            text->p = retab_text_space(text->p + 1);
-            more = *text->p != RETAB_CLOSING(kind);
-        } else if (skip_scalar(text) != 0) {
-            return -1;
-        }
-        while (!more) {
-            if (open == 0) {
-                return 0;
-            }
-            text->p = retab_text_space(text->p);
-            more = *text->p == ',';
-            if (more) {
-                text->p = retab_text_space(text->p + 1);
-            } else if (*text->p == RETAB_CLOSING(text->kinds[open - 1])) {
-                text->p++;
-                open--;
-            } else {
-                return retab_text_fail(text, text->p,
-                                       text->kinds[open - 1] == '{' ? "expected ',' or '}'" : "expected ',' or ']'");
-            }
-        }
-        if (text->kinds[open - 1] == '{' && skip_key(text) != 0) {
-            return -1;
-        }
-    }
+    return p;
 }

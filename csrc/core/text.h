@@ -1,11 +1,10 @@
-/* The grammar of JSON, RFC 8259, held strictly: strings, numbers, literals, and whole values to pass over.
- * It knows nothing of Lua.
+/* The strings and words of JSON, strictly as RFC 8259 has them. Knows nothing of Lua or of numbers.
  *
- * The position of an error is the first byte with which the text can no longer go on to be JSON; of a
- * number past double, its first byte. An escaped lone surrogate is within the grammar: it becomes U+FFFD.
+ * The position of an error is the first byte with which the text can no longer become JSON. An escaped lone surrogate
+ * is allowed by the grammar: it becomes U+FFFD.
  *
- * The text has to end in a NUL behind its last byte, as Lua's strings do: nothing here looks for the end
- * before it looks at a byte, since no rule of the grammar goes on with a NUL. */
+ * A text ends in a NUL after its last byte, as Lua's strings do. So nothing here checks for the end before it reads a
+ * byte: no rule of the grammar continues with a NUL. */
 #ifndef RETAB_TEXT_H
 #define RETAB_TEXT_H
 
@@ -17,44 +16,48 @@
 #include <emmintrin.h>
 #endif
 
-/* A text and the cursor in it. All zero to start with; `scratch` and `kinds` are its own memory. */
+#pragma GCC visibility push(hidden)
+
+/* A text. It starts as all zero, and owns the scratch. */
 struct retab_text {
-    const char *start, *p, *end;
-    const char *message; /* of the error, static */
-    const char *wrong;   /* where it is */
-    char *scratch, *kinds;
-    size_t scratch_room, kind_room;
+    const char *start, *end;
+    const char *message, *wrong; /* of an error, and where it is */
+    char *scratch;
+    size_t room;
 };
 
-/* All of these give 0, or -1 with message and wrong set. */
+/* The message where the C heap has no memory, which is no error of the text. */
+extern const char retab_text_no_memory[];
 
-/* A string, from its opening quote to behind the closing one: checked, nothing kept. */
-int retab_text_check_string(struct retab_text *text);
+/* Functions that read take a position in the text and return the position after what they consumed; or NULL, with
+ * message and wrong set. */
 
-/* The same, and what it stands for: without its escapes, in the scratch, until that is used again. */
-int retab_text_decode(struct retab_text *text, const char **bytes, size_t *length);
+/* Reads a string from its opening quote on, and keeps nothing. */
+const char *retab_text_check_string(struct retab_text *text, const char *p);
 
-/* One of the words true, false and null. */
-int retab_text_literal(struct retab_text *text, const char *literal);
+/* Reads a string, and stores what it stands for, which lies in the scratch until the scratch is used again. */
+const char *retab_text_decode(struct retab_text *text, const char *p, const char **bytes, size_t *length);
 
-/* A whole value, which may open `depth` containers at once. */
-int retab_text_skip(struct retab_text *text, size_t depth);
+/* Reads one of the words true, false and null. */
+const char *retab_text_word(struct retab_text *text, const char *p, const char *word);
 
-/* The scratch, with room for `need` bytes; NULL where there is no memory, which is noted as an error. */
+/* Sets an error. Returns NULL. */
+const char *retab_text_fail(struct retab_text *text, const char *wrong, const char *message);
+
+/* Returns the scratch, with room for `need` bytes and what it held; or NULL with the error set. */
 char *retab_text_scratch(struct retab_text *text, size_t need);
 
-/* Notes an error; gives -1. */
-int retab_text_fail(struct retab_text *text, const char *at, const char *message);
+/* Frees the scratch if it has more room than `most`. */
+void retab_text_trim(struct retab_text *text, size_t most);
 
-/* Frees the text's own memory. */
-void retab_text_free(struct retab_text *text);
-
-/* Room for `need` elements of `size` bytes, at least doubling: the new block, or NULL with the old one as it was. */
+/* Enlarges a block of the C heap to at least `need` elements of `size` bytes, and to twice its room. Returns the new
+ * block; or NULL, and the old block stays as it is. */
 void *retab_text_grow(void *block, size_t *room, size_t need, size_t size);
 
-/* The closing bracket stands two behind its opening one, in ASCII. */
+/* In ASCII a closing bracket is two after its opening one. */
 #define RETAB_CLOSING(opening) ((opening) + 2)
 
+/* Returns the position after white space. */
 static inline const char *retab_text_space(const char *p)
 {
     if ((unsigned char)*p > ' ') {
@@ -66,15 +69,15 @@ static inline const char *retab_text_space(const char *p)
     return p;
 }
 
-/* Whether a byte stands for itself in a string: no quote, no backslash, no control character, and ASCII. */
+/* Returns nonzero if a byte stands for itself in a string: it is ASCII, and no quote, backslash or control character.
+ */
 static inline int retab_text_is_plain(char c)
 {
-    return (signed char)c >= ' ' && c != '"' && c != '\\'; /* signed: beyond ASCII is below */
+    return (signed char)c >= ' ' && c != '"' && c != '\\'; /* signed: bytes that are not ASCII are negative */
 }
 
 #if defined(__SSE2__)
-/* Which of 16 bytes are not plain, a bit each. The comparison is signed: what is beyond ASCII is below the
- * space, too. */
+/* Returns a bit for each of 16 bytes that is not plain. The comparison is signed, as above. */
 static inline unsigned retab_text_stops(__m128i bytes)
 {
     const __m128i quotes = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('"'));
@@ -84,7 +87,7 @@ static inline unsigned retab_text_stops(__m128i bytes)
 }
 #endif
 
-/* The first byte from `p` on that is not plain, or the end. */
+/* Returns the position of the first byte from `p` on that is not plain, or the end. */
 static inline const char *retab_text_plain(const char *p, const char *end)
 {
 #if defined(__SSE2__)
@@ -102,7 +105,7 @@ static inline const char *retab_text_plain(const char *p, const char *end)
         quotes = word ^ (ones * '"');
         backslashes = word ^ (ones * '\\');
         if (((word | (word - ones * ' ') | (quotes - ones) | (backslashes - ones)) & highs) != 0) {
-            break; /* a stop, or a false alarm: the loop below tells */
+            break; /* not all are plain, or it is a false alarm: the loop below decides */
         }
     }
 #endif
@@ -112,39 +115,15 @@ static inline const char *retab_text_plain(const char *p, const char *end)
     return p;
 }
 
-/* retab_text_check_string, but for the strings that are plain, as nearly all are, without a call. */
-static inline int retab_text_string(struct retab_text *text)
+/* As retab_text_check_string, without a call for plain strings. */
+static inline const char *retab_text_string(struct retab_text *text, const char *p)
 {
-    const char *close = retab_text_plain(text->p + 1, text->end);
-    if (*close == '"') {
-        text->p = close + 1;
-        return 0;
-    }
-    return retab_text_check_string(text);
+    const char *const close = retab_text_plain(p + 1, text->end);
+    return *close == '"' ? close + 1 : retab_text_check_string(text, p);
 }
 
-/* How many bytes from `a` and `b` on are equal, `n` at most. */
-static inline size_t retab_text_common(const char *a, const char *b, size_t n)
-{
-    size_t at = 0;
-#if defined(__SSE2__)
-    for (; n - at >= 16; at += 16) {
-        const __m128i x = _mm_loadu_si128((const __m128i *)(const void *)(a + at));
-        const __m128i y = _mm_loadu_si128((const __m128i *)(const void *)(b + at));
-        const unsigned differ = 0xFFFFu ^ (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(x, y));
-        if (differ != 0) {
-            return at + (size_t)__builtin_ctz(differ);
-        }
-    }
-#endif
-    while (at < n && a[at] == b[at]) {
-        at++;
-    }
-    return at;
-}
-
-/* Whether `n` bytes are equal. Keys and values that repeat are short: a call of memcmp costs more than this. What
- * is left of the last word is read with some of the word before. */
+/* Returns nonzero if `n` bytes are equal. For keys, which are short, a call of memcmp costs more than this. The last
+ * word overlaps the one before it. */
 static inline int retab_text_same(const char *a, const char *b, size_t n)
 {
     uint64_t x, y;
@@ -171,5 +150,7 @@ static inline int retab_text_same(const char *a, const char *b, size_t n)
     }
     return n == 0 || (a[0] == b[0] && a[n / 2] == b[n / 2] && a[n - 1] == b[n - 1]);
 }
+
+#pragma GCC visibility pop
 
 #endif

@@ -281,11 +281,13 @@ struct body {
 };
 
 /* The closer of a body, in any state: the buffer is left to the next transfers. */
-static void close_body(struct body *body)
+static void close_bytes(struct retab_bytes *bytes)
 {
+    struct body *const body = (struct body *)(void *)bytes;
     struct retab_http_kit *const kit = body->kit;
     body->kit = NULL;
-    body->bytes = (struct retab_bytes){NULL, 0, 0};
+    bytes->start = NULL;
+    bytes->length = 0;
     if (kit != NULL) {
         retab_http_retire(body->pool, kit);
     }
@@ -294,16 +296,20 @@ static void close_body(struct body *body)
 /* A body's collector */
 static int body_collect(lua_State *L)
 {
-    close_body(luaL_checkudata(L, 1, RETAB_BYTES));
+    close_bytes(luaL_checkudata(L, 1, RETAB_BYTES));
     return 0;
 }
 
 /* body:close() */
 static int body_close(lua_State *L)
 {
-    const struct body *body = luaL_checkudata(L, 1, RETAB_BYTES);
-    luaL_argcheck(L, !body->bytes.held, 1, "the body is being read");
-    return body_collect(L);
+    struct retab_bytes *bytes = luaL_checkudata(L, 1, RETAB_BYTES);
+    if (bytes->readers > 0) {
+        bytes->close_requested = 1;
+    } else {
+        close_bytes(bytes);
+    }
+    return 0;
 }
 
 static const struct retab_bytes *check_open_body(lua_State *L)
@@ -346,7 +352,8 @@ static void open_body(struct body *body, struct retab_http_transfer *transfer)
     body->pool = transfer->pool;
     body->kit = retab_http_take(transfer);
     const struct retab_http_buffer *received = &body->kit->body;
-    body->bytes = (struct retab_bytes){received->length > 0 ? received->bytes : "", received->length, 0};
+    body->bytes =
+        (struct retab_bytes){received->length > 0 ? received->bytes : "", received->length, 0, 0, close_bytes};
 }
 
 /* transfer:result() -> { status, headers, body } | nil, { kind, message }
@@ -381,7 +388,7 @@ static int transfer_result(lua_State *L)
         lua_pushvalue(L, 2);
     } else {
         lua_pushlstring(L, body->bytes.start, body->bytes.length);
-        close_body(body);
+        close_bytes(&body->bytes);
     }
     lua_setfield(L, 3, "body");
     lua_settop(L, 3);

@@ -1,7 +1,8 @@
-/* The scanner, over texts that end at a page that must not be touched: one byte too many is a crash. */
+/* The scanner, over texts that end at a page that nobody may touch: one byte too many is a crash. */
 #define _GNU_SOURCE /* MAP_ANONYMOUS */
 
 #include "../../csrc/core/number.h"
+#include "../../csrc/core/skip.h"
 #include "../../csrc/core/text.h"
 
 #include <string.h>
@@ -30,7 +31,7 @@ static const char *const documents[] = {
 static char *pages;
 static size_t page_size;
 
-/* Room for texts with a page before and a page behind it that nobody may touch. */
+/* Maps room for texts, with a page before and a page after it that nobody may touch. */
 static void map_pages(void)
 {
     page_size = (size_t)sysconf(_SC_PAGESIZE);
@@ -38,7 +39,7 @@ static void map_pages(void)
     CHECK(all != MAP_FAILED, "mmap");
     pages = all + page_size;
     CHECK(mprotect(all, page_size, PROT_NONE) == 0, "mprotect before");
-    CHECK(mprotect(pages + ROOM, page_size, PROT_NONE) == 0, "mprotect behind");
+    CHECK(mprotect(pages + ROOM, page_size, PROT_NONE) == 0, "mprotect after");
 }
 
 /* Copies a text to where it ends, with its NUL, at the end of the room; or to where the room begins. */
@@ -50,7 +51,7 @@ static const char *place(const char *bytes, size_t length, int at_end)
     return to;
 }
 
-/* What came of a text: no message where it is JSON, else the message and how many bytes come before the error. */
+/* The outcome of a text: no message where it is JSON, else the message and the number of bytes before the error. */
 struct outcome {
     const char *message;
     size_t position;
@@ -58,51 +59,43 @@ struct outcome {
 
 static struct outcome scan(const char *bytes, size_t length, size_t depth)
 {
-    struct retab_text text = {0};
-    text.start = bytes;
-    text.end = bytes + length;
-    text.p = retab_text_space(bytes);
-    int code = retab_text_skip(&text, depth);
-    if (code == 0) {
-        text.p = retab_text_space(text.p);
-        if (text.p != text.end) {
-            code = retab_text_fail(&text, text.p, "bytes after the end");
+    struct retab_text text = {.start = bytes, .end = bytes + length};
+    const char *p = retab_skip_value(&text, retab_text_space(bytes), depth);
+    if (p != NULL) {
+        p = retab_text_space(p);
+        if (p != text.end) {
+            p = retab_text_fail(&text, p, "bytes after the end");
         }
     }
-    const struct outcome outcome = {text.message, code == 0 ? length : (size_t)(text.wrong - text.start)};
-    CHECK((code == 0) == (text.message == NULL), "a message comes with an error, and only then: %s", bytes);
-    CHECK(code == 0 || (text.wrong >= text.start && text.wrong <= text.end), "%s: the position is in %s", text.message,
+    const struct outcome outcome = {text.message, p != NULL ? length : (size_t)(text.wrong - text.start)};
+    CHECK((p != NULL) == (text.message == NULL), "a message comes with an error, and only then: %s", bytes);
+    CHECK(p != NULL || (text.wrong >= text.start && text.wrong <= text.end), "%s: the position is in %s", text.message,
           bytes);
-    retab_text_free(&text);
+    retab_text_trim(&text, 0);
     return outcome;
 }
 
 /* Reads every string and number that a text holds, valid or not, as the decoder would. */
 static void scan_tokens(const char *bytes, size_t length)
 {
-    struct retab_text text = {0};
-    text.start = bytes;
-    text.end = bytes + length;
+    struct retab_text text = {.start = bytes, .end = bytes + length};
     for (const char *at = bytes; at < text.end;) {
-        text.p = at;
-        int code = -1;
+        const char *p = NULL;
         if (*at == '"') {
             const char *plain;
             size_t size;
-            code = retab_text_string(&text);
-            const char *const behind = text.p;
-            text.p = at;
-            CHECK(retab_text_decode(&text, &plain, &size) == code, "%s: checked and decoded differ", bytes);
-            CHECK(code != 0 || text.p == behind, "%s: decoded to another end", bytes);
-            CHECK(code != 0 || size <= (size_t)(behind - at - 2), "%s: %zu bytes of %td", bytes, size, behind - at - 2);
+            p = retab_text_string(&text, at);
+            CHECK(retab_text_decode(&text, at, &plain, &size) == p, "%s: checked and decoded differ", bytes);
+            CHECK(p == NULL || size <= (size_t)(p - at - 2), "%s: %zu bytes of %td", bytes, size, p - at - 2);
         } else if (*at == '-' || (*at >= '0' && *at <= '9')) {
             struct retab_number number;
-            code = retab_number_read(&text, &number);
+            p = retab_number_read(at, &number);
+            CHECK(p != NULL || (number.wrong >= at && number.wrong <= text.end), "the position is in %s", bytes);
         }
-        CHECK(code != 0 || (text.p > at && text.p <= text.end), "a token ends within the text %s", bytes);
-        at = code == 0 ? text.p : at + 1;
+        CHECK(p == NULL || (p > at && p <= text.end), "a token ends within the text %s", bytes);
+        at = p != NULL ? p : at + 1;
     }
-    retab_text_free(&text);
+    retab_text_trim(&text, 0);
 }
 
 /* The same outcome wherever the text lies. */

@@ -1,0 +1,144 @@
+#include "shape.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "constructor.h"
+#include "text.h"
+
+/* Deeper places are not learnt. */
+#define DEPTH 32
+
+/* A constructor costs what it saves with a few hundred objects. */
+#define CONSTRUCTOR_AFTER 256
+#define CONSTRUCTORS 64
+
+_Static_assert(RETAB_SHAPE_KEYS <= RETAB_CONSTRUCTOR_MOST, "an object of learnt keys can have a constructor");
+
+/* Recursion goes as deep as what is learnt: DEPTH at most. */
+static void free_children(struct retab_shape *shape)
+{
+    for (unsigned i = 0; i < shape->keys; i++) {
+        free_children(&shape->children[i]);
+    }
+    free(shape->children);
+    shape->children = NULL;
+    shape->keys = 0;
+    shape->room = 0;
+    if (shape->other != NULL) {
+        free_children(shape->other);
+        free(shape->other);
+        shape->other = NULL;
+    }
+}
+
+void retab_shapes_free(struct retab_shapes *shapes)
+{
+    free_children(&shapes->root);
+    memset(shapes, 0, sizeof *shapes);
+}
+
+void retab_shapes_begin(lua_State *L, struct retab_shapes *shapes, int index)
+{
+    if (shapes->count >= RETAB_SHAPES || shapes->count == 0) {
+        lua_newtable(L);
+        lua_setiuservalue(L, index, 1);
+        retab_shapes_free(shapes);
+        shapes->count = 1;
+    }
+    lua_getiuservalue(L, index, 1);
+    shapes->anchors = lua_gettop(L);
+}
+
+static int may_learn(const struct retab_shapes *shapes, const struct retab_shape *at)
+{
+    return at->depth < DEPTH && shapes->count < RETAB_SHAPES;
+}
+
+struct retab_shape *retab_shape_find(const struct retab_shape *at, const char *key, size_t length, unsigned from)
+{
+    for (unsigned i = 0; i < at->keys; i++) {
+        struct retab_shape *child = &at->children[(from + i) % at->keys];
+        if (child->quoted_length == length + 3 && retab_text_same(child->quoted + 1, key, length)) {
+            return child;
+        }
+    }
+    return NULL;
+}
+
+struct retab_shape *retab_shape_learn(lua_State *L, struct retab_shapes *shapes, struct retab_shape *at,
+                                      const char *key, size_t length)
+{
+    if (at->is_map || length > RETAB_SHAPE_KEY || !may_learn(shapes, at)) {
+        return NULL;
+    }
+    if (at->keys == RETAB_SHAPE_KEYS) {
+        free_children(at);
+        at->is_map = 1;
+        return NULL;
+    }
+    if (at->keys == at->room) {
+        void *larger = retab_text_grow(at->children, &at->room, (size_t)at->keys + 1, sizeof *at->children);
+        if (larger == NULL) {
+            retab_no_memory(L);
+        }
+        at->children = larger;
+    }
+    lua_pushlstring(L, key, length);
+    lua_rawseti(L, shapes->anchors, RETAB_INDEX(shapes->anchored + 1));
+    struct retab_shape *child = &at->children[at->keys];
+    memset(child, 0, sizeof *child);
+    child->quoted[0] = '"';
+    memcpy(child->quoted + 1, key, length);
+    memcpy(child->quoted + 1 + length, "\":", 2);
+    child->quoted_length = (unsigned)length + 3;
+    child->key = ++shapes->anchored;
+    child->depth = at->depth + 1;
+    at->keys++;
+    shapes->count++;
+    return child;
+}
+
+struct retab_shape *retab_shape_other(lua_State *L, struct retab_shapes *shapes, struct retab_shape *at)
+{
+    if (at == NULL || at->other != NULL || !may_learn(shapes, at)) {
+        return at == NULL ? NULL : at->other;
+    }
+    at->other = calloc(1, sizeof *at->other);
+    if (at->other == NULL) {
+        retab_no_memory(L);
+    }
+    at->other->depth = at->depth + 1;
+    shapes->count++;
+    return at->other;
+}
+
+/* Makes the constructor of the first `ordered` children, or notes that there will be none. */
+static void construct(lua_State *L, struct retab_shapes *shapes, struct retab_shape *at)
+{
+    struct retab_constructor_key keys[RETAB_SHAPE_KEYS];
+    for (unsigned i = 0; i < at->ordered; i++) {
+        keys[i] = (struct retab_constructor_key){at->children[i].quoted + 1, at->children[i].quoted_length - 3};
+    }
+    at->constructor = -1;
+    if (retab_constructor_push(L, keys, at->ordered)) {
+        lua_rawseti(L, shapes->anchors, RETAB_INDEX(shapes->anchored + 1));
+        at->constructor = ++shapes->anchored;
+        shapes->constructors++;
+    }
+}
+
+void retab_shape_note(lua_State *L, struct retab_shapes *shapes, struct retab_shape *at, unsigned ordered,
+                      size_t values)
+{
+    /* a constructor makes room for all keys: no table is to be half empty */
+    if (ordered < RETAB_CONSTRUCTOR_LEAST || ordered != at->ordered || values * 2 < ordered) {
+        at->ordered = ordered;
+        at->alike = 0;
+        return;
+    }
+    at->alike++;
+    if (at->alike >= CONSTRUCTOR_AFTER && shapes->constructors < CONSTRUCTORS) {
+        construct(L, shapes, at);
+    }
+}
