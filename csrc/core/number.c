@@ -7,7 +7,6 @@
 
 #include <float.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -198,9 +197,18 @@ static double nearest(const struct parts *parts)
         text[length++] = '1'; /* a little more than the digits before it */
         power--;
     }
-    const int large = 100000; /* beyond this, more makes no difference */
-    power = power > large ? large : power < -large ? -large : power;
-    (void)snprintf(text + length, sizeof text - length, "%se%d", length == 0 ? "0" : "", (int)power);
+    if (length == 0) {
+        return 0;
+    }
+    const int large = 99999; /* beyond this, more makes no difference */
+    int exponent = (int)(power > large ? large : power < -large ? -large : power);
+    text[length++] = 'e';
+    text[length++] = exponent < 0 ? '-' : '+';
+    exponent = exponent < 0 ? -exponent : exponent;
+    for (int unit = 10000; unit > 0; unit /= 10) { /* by hand: snprintf takes as long as strtod */
+        text[length++] = (char)('0' + exponent / unit % 10);
+    }
+    text[length] = '\0';
     return strtod(text, NULL);
 }
 
