@@ -1,4 +1,4 @@
---- Generated JSON texts: the same ones for a seed under every Lua. Texts of documents, and mutations of texts.
+--- Generated JSON texts: documents, and mutations of texts. A seed yields the same ones under every Lua.
 ---
 ---     local documents = require "spec.documents"
 ---     local source = documents.new(42)
@@ -20,18 +20,18 @@ function documents.new(seed)
   return setmetatable({ state = seed }, Source)
 end
 
---- A whole number from 1 to `most`. (The generator of Park and Miller, whose products fit a double.)
+--- Returns an integer from 1 to `most`. (The generator of Park and Miller, whose products fit a double.)
 function Source:below(most)
   self.state = self.state * 16807 % 2147483647
   return math.floor(self.state / 2147483647 * most) + 1
 end
 
---- One element of an array.
+--- Returns one element of an array.
 function Source:pick(choices)
   return choices[self:below(#choices)]
 end
 
---- True once in so many times.
+--- Returns true once in so many times.
 function Source:once_in(times)
   return self:below(times) == 1
 end
@@ -49,7 +49,7 @@ local exact_numbers = {
   "2.2250738585072011e-308", "1.7976931348623157e308", "1E+2", "1e-2", "1e00", "0e10", "0.87", "258221",
 }
 
---- A number, never past double.
+--- Returns a number that fits a double.
 function Source:number()
   if self:once_in(4) then return self:pick(exact_numbers) end
   local sign = self:once_in(3) and "-" or ""
@@ -60,7 +60,7 @@ function Source:number()
   return sign .. whole .. fraction .. exponent
 end
 
---- Pieces of strings as they stand between the quotes.
+--- Pieces of strings, as they stand between the quotes.
 local plain_pieces = {
   "a", "run", "completed", " ", "exprun_2", "2026-05-02T11:00:00Z", "/", "'", "{", "]", ":", ",", "\127",
   "0123456789abcdef0123456789abcdef", "é", "ß", "€", "\240\159\153\130", "\239\191\191", "\226\128\168",
@@ -78,7 +78,7 @@ function Source:text()
   return '"' .. table.concat(pieces) .. '"'
 end
 
---- Few enough that documents share them and objects have them twice.
+--- So few that documents share keys and objects repeat them.
 local keys = {
   '"id"', '"status"', '"lifecycle"', '"timing"', '"score"', '"workflow"', '"a"', '"b"', '"ab"', '""', '"i\\u0064"',
   '"a\\"b"', '"a\\\\"', '"\\u0000"', '"\\u0001"', '"é"', '"\\u00e9"', '"status_of_a_very_long_name_1"',
@@ -99,7 +99,7 @@ function Source:array(depth)
   return "[" .. (parts[1] and table.concat(parts, ",") or self:space()) .. "]"
 end
 
---- Most objects have keys of their own kind in their own order; some are maps of many.
+--- Returns an object: most have a few keys in any order, some are maps of many keys.
 function Source:object(depth)
   local parts = {}
   local is_map = self:once_in(30)
@@ -120,7 +120,7 @@ function Source:value(depth)
   return kind <= 8 and self:array(depth - 1) or self:object(depth - 1)
 end
 
---- A text that is JSON: a container mostly.
+--- Returns a text that is JSON: mostly a container.
 function Source:document()
   local depth = self:below(5)
   local value
@@ -142,7 +142,7 @@ local bytes = {
   "\239\187\191", "//", "\194\160",
 }
 
---- The text with one to three places changed: bytes taken out, put in, replaced, doubled, exchanged, or cut off.
+--- Returns the text with one to three changes: bytes are removed, inserted, replaced, doubled, exchanged or cut off.
 function Source:mutate(text)
   for _ = 1, self:below(3) do
     local at = self:below(#text + 1)

@@ -1,21 +1,21 @@
---- core.decode against lua-cjson, over generated documents and broken ones: equal wherever both accept, and every
---- disagreement is one of those listed here.
+--- core.decode beside lua-cjson, on generated documents and broken ones: both return the same wherever both accept a text,
+--- and each disagreement is one of those listed here.
 local cjson = require "cjson"
 local core = require "retab.core"
 local documents = require "spec.documents"
-local scripted = require "spec.scripted_driver"
 
 local oracle = cjson.new()
 
---- What lua-cjson 2.1 accepts and RFC 8259 does not. `holds` says so of a text that core.decode refused.
+--- What lua-cjson 2.1 accepts and RFC 8259 does not. `holds` returns true for a text that core.decode refuses for this
+--- reason.
 local only_cjson = {
   {
-    why = "strings are not checked to be UTF-8",
+    why = "strings that are not UTF-8",
     examples = { '"\255"', '["\192\128"]', '{"\237\160\128":1}', '"\195"', '"\244\144\128\128"' },
     holds = function(_, message) return message == "invalid UTF-8" end,
   },
   {
-    why = "control characters may stand in strings",
+    why = "control characters in strings",
     examples = { '"\n"', '["a\1"]', '{"\31":1}', '"a\\n\11"' },
     holds = function(_, message) return message == "control character in a string" end,
   },
@@ -39,7 +39,7 @@ local only_cjson = {
     end,
   },
   {
-    why = "infinities and what is not a number, in any case and with either sign",
+    why = "infinities and NaN, in any case and with either sign",
     examples = { "NaN", "[nan]", "-nan", "Infinity", "-inf", "[INF]", "+inf" },
     holds = function(text, _, position)
       local rest = text:sub(position):lower()
@@ -58,14 +58,14 @@ local only_cjson = {
     holds = function(_, message) return message == "number too large for a double" end,
   },
   {
-    why = "a NUL ends the text, with whatever is behind it",
+    why = "whatever follows a NUL",
     examples = { "[1]\0", "[1] \0nonsense", "true\0" },
     holds = function(text, message, position)
       return message == "bytes after the end of the value" and text:byte(position) == 0
     end,
   },
   {
-    why = "1000 containers may be open, not 128",
+    why = "1000 open containers, not 128",
     examples = { ("["):rep(129) .. ("]"):rep(129), ('{"a":'):rep(500) .. "1" .. ("}"):rep(500) },
     holds = function(_, message) return message == "nested too deeply" end,
   },
@@ -74,7 +74,7 @@ local only_cjson = {
 --- What core.decode accepts and lua-cjson does not.
 local only_ours = {
   {
-    why = "an escaped surrogate without its other half is within the grammar",
+    why = "the grammar allows an escaped surrogate without its other half",
     examples = { [["\ud800"]], [["\uDC00"]], [["\uD800\u0041"]], [["\uDC00\uD800"]], [[{"\udfff":1}]] },
     holds = function(text) return text:lower():find "\\ud[89a-f]" ~= nil end,
   },
@@ -115,7 +115,7 @@ local function explained(list, text, result)
   end
 end
 
---- Fails unless both agree on the text, or their disagreement is a listed one. Gives what happened.
+--- Fails unless both agree on the text, or their disagreement is a listed one. Returns what happened.
 local function compare(text)
   local result = decode_both(text)
   if result.ours_accepts and result.theirs_accepts then
@@ -135,7 +135,7 @@ end
 
 describe("core.decode and lua-cjson", function()
   for _, entry in ipairs(only_cjson) do
-    it("disagree on this: lua-cjson accepts, since " .. entry.why, function()
+    it("disagree: lua-cjson accepts " .. entry.why, function()
       for _, text in ipairs(entry.examples) do
         local result = decode_both(text)
         assert.is_false(result.ours_accepts, show(text))
@@ -146,7 +146,7 @@ describe("core.decode and lua-cjson", function()
   end
 
   for _, entry in ipairs(only_ours) do
-    it("disagree on this: lua-cjson refuses, though " .. entry.why, function()
+    it("disagree: lua-cjson refuses, though " .. entry.why, function()
       for _, text in ipairs(entry.examples) do
         local result = decode_both(text)
         assert.is_true(result.ours_accepts, show(text))
@@ -156,9 +156,9 @@ describe("core.decode and lua-cjson", function()
     end)
   end
 
-  it("give the same for generated documents, and both take every one", function()
+  it("return the same for generated documents, and accept them all", function()
     local source = documents.new(20260502)
-    for _ = 1, scripted.times(2500) do
+    for _ = 1, documents.times(2500) do
       local text = source:document()
       assert.equal("both", compare(text), show(text))
     end
@@ -167,19 +167,19 @@ describe("core.decode and lua-cjson", function()
   it("agree on broken documents, or disagree in a listed way", function()
     local source = documents.new(17)
     local counts = { both = 0, neither = 0, ["only lua-cjson"] = 0, ["only ours"] = 0 }
-    local times = scripted.times(7000)
+    local times = documents.times(7000)
     for _ = 1, times do
       local outcome = compare(source:mutate(source:document()))
       counts[outcome] = counts[outcome] + 1
     end
-    -- so that the generator does not quietly stop to break what it should
-    assert.is_true(counts.both > times / 20, "few are still good")
-    assert.is_true(counts.neither > times / 5, "few are bad")
+    -- the generator must not stop breaking documents unnoticed
+    assert.is_true(counts.both > times / 20, "too few are accepted")
+    assert.is_true(counts.neither > times / 5, "too few are refused")
     assert.is_true(counts["only lua-cjson"] > times / 100)
     assert.is_true(counts["only ours"] > 0)
   end)
 
-  it("agree on every text of up to four of the grammar's pieces", function()
+  it("agree on every text of up to four tokens", function()
     local pieces = { "[", "]", "{", "}", ",", ":", '"a"', "1", "-", "0", ".5", "e1", "true", "null", " ", "\\" }
     local function extend(text, left)
       compare(text)
@@ -189,7 +189,7 @@ describe("core.decode and lua-cjson", function()
     extend("", os.getenv "RETAB_SPEC_QUICK" == "1" and 2 or 4)
   end)
 
-  it("give the same for the runs of a page", function()
+  it("return the same for a page of runs", function()
     local run = [[{"id":"exprun_%d","workflow":{"workflow_id":"wf_abc123","version_id":"draft"},
       "trigger":{"type":"api"},"lifecycle":{"status":"%s"},"timing":{"created_at":"2026-05-02T11:00:00Z",
       "completed_at":null,"duration_ms":%d},"n_consensus":5,"score":%s,"labels":["é","\u20ac"]}]]
