@@ -1,5 +1,5 @@
--- Strings kept up to a number of bytes. Two generations stand in for a list of the least recently used: what is asked
--- for moves to the younger one, and the elder goes whole when the younger is full.
+-- Strings kept up to a number of bytes. Two generations replace a list of the least recently used: a string that is
+-- read moves to the younger one, and the elder is dropped as a whole when the younger is full.
 
 local cache = {}
 cache.__index = cache

@@ -1,4 +1,4 @@
--- Moments in UTC, between the text that the API speaks and seconds since 1970. It knows nothing of runs.
+-- Moments in UTC: the text that the API uses to and from seconds since 1970. It knows nothing of runs.
 
 local floor = math.floor
 local format = string.format
@@ -7,8 +7,8 @@ local DAY = 86400
 
 local dates = {}
 
--- Days from 1970-01-01 to a date of the proleptic Gregorian calendar. The year is taken to begin in March, so that
--- the leap day comes last.
+-- Returns the days from 1970-01-01 to a date of the proleptic Gregorian calendar. Here the year begins in March, so
+-- that the leap day comes last.
 local function day_number(year, month, day)
   if month <= 2 then year = year - 1 end
   local era = floor(year / 400)
@@ -40,15 +40,15 @@ local function offset_of(zone)
   return (sign == "-" and -1 or 1) * (hours * 3600 + minutes * 60)
 end
 
--- The first and the last moment that a text names, in seconds: a whole UTC day for `YYYY-MM-DD`, one moment for a
--- date-time. nil where the text is no date.
+-- Returns the first and the last moment that a text names, in seconds: a whole UTC day for `YYYY-MM-DD`, one moment for
+-- a date-time. Returns nil if the text is not a date.
 function dates.span(text)
   local year, month, day, rest = text:match("^(%d%d%d%d)%-(%d%d)%-(%d%d)(.*)$")
   if not year then return nil end
   year, month, day = tonumber(year), tonumber(month), tonumber(day)
   if year < 1 or month < 1 or month > 12 or day < 1 or day > month_length(year, month) then return nil end
   local midnight = day_number(year, month, day) * DAY
-  -- A microsecond is the finest step of the data, and a double still tells it from the next day.
+  -- A microsecond is the finest step of the data. A double can still tell it from the next day.
   if rest == "" then return midnight, midnight + DAY - 1e-6 end
 
   local hour, minute, second, fraction, zone = rest:match("^[Tt ](%d%d):(%d%d):(%d%d)(%.?%d*)(.*)$")
@@ -63,7 +63,7 @@ local minutes, seconds = {}, {}
 for n = 0, 1439 do minutes[n] = format("%02d:%02d", floor(n / 60), n % 60) end
 for n = 0, 59 do seconds[n] = format(":%02d", n) end
 
--- The day's text changes once in many runs.
+-- Neighbouring runs mostly have the same day.
 local last_day, last_text
 
 local function day_text(days)
@@ -73,8 +73,8 @@ local function day_text(days)
   return last_text
 end
 
--- Appends `2026-05-20T12:00:00Z`, with six decimals where the moment is not whole, to the n pieces of a text, and
--- returns their new number. The moment is in seconds.
+-- Appends `2026-05-20T12:00:00Z`, with six decimals if the moment is not whole, to the n pieces of a text and returns
+-- the new number of pieces. The moment is in seconds.
 function dates.write(moment, pieces, n)
   local whole = floor(moment)
   local micros = floor((moment - whole) * 1e6 + 0.5)
@@ -84,6 +84,12 @@ function dates.write(moment, pieces, n)
   pieces[n + 1], pieces[n + 2], pieces[n + 3] = day_text(days), minutes[floor(second / 60)], seconds[second % 60]
   pieces[n + 4] = micros == 0 and "Z" or format(".%06dZ", micros)
   return n + 4
+end
+
+function dates.text(moment)
+  local pieces = {}
+  dates.write(moment, pieces, 0)
+  return table.concat(pieces)
 end
 
 return dates

@@ -1,67 +1,116 @@
--- GET /v1/workflows/experiments/runs: the right answer to a request, before any fault. It sends nothing.
+-- The endpoints, and the right response to a request, before any fault. It sends nothing.
 
 local cache = require "spec.simulator.cache"
+local changes = require "spec.simulator.changes"
 local dataset = require "spec.simulator.dataset"
 local json = require "spec.simulator.json"
-local page = require "spec.simulator.page"
+local key = require "spec.simulator.key"
+local metrics = require "spec.simulator.metrics"
+local parents = require "spec.simulator.parents"
+local problem = require "spec.simulator.problem"
 local query = require "spec.simulator.query"
+local results = require "spec.simulator.results"
+local runs = require "spec.simulator.runs"
+local scenario = require "spec.simulator.scenario"
 
 local endpoint = {}
 
-local PATH = "/v1/workflows/experiments/runs"
+local BASE = "/v1/workflows/experiments"
 local CACHE_BYTES = 32 * 1024 * 1024
 
-local pages = cache.new(CACHE_BYTES)
+-- `name` is what the option `on` of a scenario calls it. `handle(request, set, edit)` returns a status and a body, or a
+-- status and a problem. `cached`: the response depends on the data and the query alone.
+local ENDPOINTS = {
+  { name = "list", method = "GET", path = BASE .. "/runs", handle = runs.list, cached = true },
+  { name = "create", method = "POST", path = BASE .. "/runs", handle = runs.create },
+  { name = "get", method = "GET", path = BASE .. "/runs/{id}", handle = runs.get },
+  { name = "cancel", method = "POST", path = BASE .. "/runs/{id}/cancel", handle = runs.cancel },
+  { name = "results", method = "GET", path = BASE .. "/results", handle = results.list, cached = true },
+  { name = "result", method = "GET", path = BASE .. "/results/{id}", handle = results.get },
+  { name = "metrics", method = "GET", path = BASE .. "/metrics", handle = metrics.get, cached = true },
+  { name = "experiments", method = "GET", path = BASE, handle = parents.list, cached = true },
+  { name = "experiment", method = "GET", path = BASE .. "/{id}", handle = parents.get },
+}
 
--- Pages depend on these alone, so scenarios with other ids and conditions share them.
-local function data_key(options)
-  return table.concat({ options.runs, options.seed, options.spacing, options.same, options.shape,
-    options.pretty and 1 or 0 }, ";")
+-- Paths without an id, by path; the others as patterns. Each has its endpoints by method.
+local fixed, patterns = {}, {}
+for _, one in ipairs(ENDPOINTS) do
+  local routes = fixed
+  local path = one.path
+  if path:find("{id}", 1, true) then
+    routes, path = patterns, "^" .. path:gsub("{id}", "([^/]+)") .. "$"
+  end
+  routes[path] = routes[path] or {}
+  routes[path][one.method] = one
 end
 
-local function accepted(options, key)
-  if options.key then return key == options.key end
-  return key ~= "wrong" and key:sub(1, 3) ~= "bad"
-end
-
--- nil where the request may pass; else the status and the body of the refusal.
-local function refuse_key(options, headers)
-  local bearer = headers.authorization
-  bearer = type(bearer) == "string" and bearer:match("^[Bb]earer%s+(.+)$") or nil
-  local key = headers["api-key"] or bearer
-  if type(key) ~= "string" or key == "" then return 401, '{"detail":"Not authenticated"}' end
-  if not accepted(options, key) then
-    return 401, '{"detail":{"code":"INVALID_API_KEY","message":"Invalid API key","details":{}}}'
+-- Returns the endpoints of a path by method, and the id in it. Returns nil for an unknown path.
+local function methods_of(path)
+  if fixed[path] then return fixed[path] end
+  for pattern, methods in pairs(patterns) do
+    local id = path:match(pattern)
+    if id then return methods, scenario.percent_decode(id) end
   end
 end
 
-local function render(options, asked, edit)
-  local set = dataset.new(options)
-  local selected = page.select(set, asked)
-  if edit then edit(selected, asked, set) end
-  local body = page.json(set, selected)
-  return options.pretty and json.pretty(body) .. "\n" or body
+-- Returns the endpoint of a request or nil, the id in its path, and the endpoints of the path by method.
+function endpoint.find(method, path)
+  local methods, id = methods_of(path)
+  return methods and methods[method], id, methods
 end
 
--- `request`: method, path, query (raw text), headers, options (the scenario). `edit(selected, asked, set)` may change a
--- page before it is written. → status, body, extra headers or nil.
--- before it is written. → status, body, extra headers or nil.
-function endpoint.answer(request, edit)
-  local options = request.options
-  if request.path ~= PATH then return 404, '{"detail":"Not Found"}' end
-  if request.method ~= "GET" then return 405, '{"detail":"Method Not Allowed"}', { Allow = "GET" } end
-  local status, refusal = refuse_key(options, request.headers)
-  if status then return status, refusal end
+local function no_endpoint(methods)
+  if not methods then return problem.new(404, "Not Found") end
+  local allowed = {}
+  for method in pairs(methods) do allowed[#allowed + 1] = method end
+  table.sort(allowed)
+  local status, refusal = problem.new(405, "Method Not Allowed")
+  return status, refusal, { Allow = table.concat(allowed, ", ") }
+end
 
-  local key = not edit and data_key(options) .. "?" .. request.query
-  local body = key and pages:get(key)
-  if body then return 200, body end
-  local asked
-  asked, status, refusal = query.check(query.split(request.query))
-  if not asked then return status, refusal end
-  body = render(options, asked, edit)
-  if key then pages:put(key, body) end
-  return 200, body
+local pages = cache.new(CACHE_BYTES)
+
+-- Returns a text of the options that cached responses depend on: scenarios that agree in them share the responses.
+local function data_key(options)
+  options.data_key = options.data_key or table.concat({ options.runs, options.seed, options.spacing, options.same,
+    options.shape, options.pretty and 1 or 0, options.documents or "", options.experiments, options.metrics or "",
+    options.error_shape or "" }, ";")
+  return options.data_key
+end
+
+local function handle(request, edit)
+  local options = request.options
+  if options.churn then changes.open(options.id) end
+  request.changes = changes.of(options.id)
+  if request.changes then request.changes:settle(ngx.now()) end
+  request.query = query.new(request.query_text)
+  return request.endpoint.handle(request, dataset.new(options, request.changes), edit)
+end
+
+local function write(request, status, body)
+  local options, kind = request.options, nil
+  if type(body) == "table" then body, kind = problem.body(options, status, body) end
+  return status, options.pretty and json.pretty(body) .. "\n" or body, kind
+end
+
+-- `request` is { endpoint, id, methods (from endpoint.find), query_text, headers, body, options (the scenario) }.
+-- `edit(selected, asked, list)` may change a page before it is written. Returns a response for reply.lua.
+function endpoint.respond(request, edit)
+  local options, one = request.options, request.endpoint
+  local status, body, headers = key.refuse(options, request.headers)
+  if not status and not one then status, body, headers = no_endpoint(request.methods) end
+  local name
+  if not status then
+    name = one.cached and not edit and not options.churn and not changes.of(options.id)
+      and one.name .. data_key(options) .. "?" .. request.query_text
+    local text = name and pages:get(name)
+    if text then return { status = 200, body = text } end
+    status, body, headers = handle(request, edit)
+  end
+  local kind
+  status, body, kind = write(request, status, body)
+  if name and status == 200 then pages:put(name, body) end
+  return { status = status, body = body, type = kind, headers = headers }
 end
 
 return endpoint

@@ -1,9 +1,10 @@
--- What can go wrong, one function per fault of a scenario: fault(request, options). Each one answers the request in
--- its own way. `options` is the scenario.
+-- What can go wrong, one function per fault of a scenario: fault(request, options). Each sends its own response.
+-- `options` is the scenario.
 
 local bit = require "bit"
 local endpoint = require "spec.simulator.endpoint"
 local page = require "spec.simulator.page"
+local problem = require "spec.simulator.problem"
 local reply = require "spec.simulator.reply"
 
 local faults = {}
@@ -14,16 +15,11 @@ local PIECE = 65536
 local HTML = "<!DOCTYPE html>\n<html><head><title>Service unavailable</title></head>"
   .. "<body><h1>We will be back soon</h1></body></html>\n"
 
-local function json_body(request, edit)
-  local status, body, headers = endpoint.answer(request, edit)
-  return { status = status, body = body, headers = headers }
-end
-
 function faults.status(_, options)
+  local status = options.code or 500
+  local body, kind = problem.body(options, status, { reason = "Simulated failure" })
   reply.send {
-    status = options.code or 500,
-    body = options.body or '{"detail":"Simulated failure"}',
-    type = options.type,
+    status = status, body = options.body or body, type = options.type or kind,
     headers = { ["Retry-After"] = options.retry_after, ["Retry-After-Ms"] = options.retry_after_ms },
   }
 end
@@ -37,9 +33,9 @@ function faults.html()
 end
 
 function faults.type(request, options)
-  local answer = json_body(request)
-  answer.type = options.type or "text/html"
-  reply.send(answer)
+  local response = endpoint.respond(request)
+  response.type = options.type or "text/html"
+  reply.send(response)
 end
 
 function faults.redirect(_, options)
@@ -50,39 +46,36 @@ function faults.close()
   reply.close()
 end
 
+-- server.lua leaves the request's body unread.
+faults.unread = faults.close
+
 function faults.garbage()
   reply.raw("\0\1\2SSH-2.0-not_http\r\n\255\254 what you expected\r\n\r\n")
 end
 
-local function part(answer, options)
-  return answer.body:sub(1, options.bytes or math.floor(#answer.body / 2))
-end
-
 function faults.cut(request, options)
-  local answer = json_body(request)
-  reply.partial(answer, part(answer, options))
+  reply.partial(endpoint.respond(request), options.bytes, options.of)
 end
 
 function faults.stall(request, options)
-  local answer = json_body(request)
-  reply.partial(answer, part(answer, options), STALL_SECONDS)
+  reply.partial(endpoint.respond(request), options.bytes, options.of, STALL_SECONDS)
 end
 
 local function little_endian(n)
   return string.char(n % 256, math.floor(n / 256))
 end
 
--- A gzip member with one stored block, which needs no compressor, that ends in the middle of the block.
+-- Sends a gzip member with one stored block, which needs no compressor, that ends in the middle of the block.
 function faults.gzip(request)
-  local answer = json_body(request)
-  local content = answer.body:sub(1, 65535)
-  answer.body = "\31\139\8\0\0\0\0\0\0\3\1" .. little_endian(#content) .. little_endian(bit.bxor(#content, 0xffff))
+  local response = endpoint.respond(request)
+  local content = response.body:sub(1, 65535)
+  response.body = "\31\139\8\0\0\0\0\0\0\3\1" .. little_endian(#content) .. little_endian(bit.bxor(#content, 0xffff))
     .. content:sub(1, math.floor(#content / 2))
-  answer.headers = { ["Content-Encoding"] = "gzip" }
-  reply.send(answer)
+  response.headers = { ["Content-Encoding"] = "gzip" }
+  reply.send(response)
 end
 
--- In pieces, so that a gigabyte costs no memory.
+-- Sends pieces, so that a gigabyte costs no memory.
 function faults.huge(_, options)
   local head = '{"data":[],"list_metadata":{"before":null,"after":null},"padding":"'
   local tail = '"}'
@@ -105,10 +98,10 @@ function faults.huge(_, options)
 end
 
 function faults.slow(request, options)
-  local answer = json_body(request)
-  local body, size = answer.body, math.max(1, options.bytes or 1024)
+  local response = endpoint.respond(request)
+  local body, size = response.body, math.max(1, options.bytes or 1024)
   local at = 1
-  reply.stream(answer, function()
+  reply.stream(response, function()
     if at > #body then return nil end
     if at > 1 then ngx.sleep(options.delay or 0.01) end
     local text = body:sub(at, at + size - 1)
@@ -120,32 +113,44 @@ end
 local LARGEST_PAGE = 100
 
 -- Cursor i of the walk leads past i full pages; after the last one of the cycle comes the cycle's first again. There
--- are runs enough for every one of those pages, whatever the scenario says.
+-- are enough items for all of those pages, whatever the scenario says.
 function faults.cursor(request, options)
   local lead, cycle = options.lead or 0, options.cycle or 1
-  local runs = math.max(options.runs, (lead + cycle + 1) * LARGEST_PAGE)
-  request.options = setmetatable({ runs = runs }, { __index = options })
-  reply.send(json_body(request, function(selected, asked, set)
-    local function place(k) return asked.order == "asc" and set.runs - 1 - k or k end
-    local last = asked.after and set:number(asked.after)
+  local items = (lead + cycle + 1) * LARGEST_PAGE
+  local more = request.endpoint and request.endpoint.name == "results"
+    and { documents = math.max(options.documents or 0, items) } or { runs = math.max(options.runs, items) }
+  request.options = setmetatable(more, { __index = options })
+  reply.send(endpoint.respond(request, function(selected, asked, list)
+    local function place(k) return asked.order == "asc" and list.last - k or k end
+    local last = asked.after and list.number(asked.after)
     local i = last and math.floor((place(last) + 1) / asked.limit) or 0
     local after = i < lead + cycle and i + 1 or lead + 1
-    selected.after = set:id(place(after * asked.limit - 1))
+    selected.after = list.id(place(after * asked.limit - 1))
   end))
 end
 
--- No runs, and a cursor that leads to those this page should have held.
+-- Sends an empty page with a cursor that leads to the items it should have held.
 function faults.empty(request)
-  reply.send(json_body(request, function(selected, asked)
+  reply.send(endpoint.respond(request, function(selected, asked)
     selected.numbers, selected.before = {}, nil
     selected.after = page.alias(asked.after, request.count)
   end))
 end
 
 function faults.blank(request)
-  reply.send(json_body(request, function(selected)
+  reply.send(endpoint.respond(request, function(selected)
     selected.after = selected.after or ""
   end))
+end
+
+-- The others need the endpoint's own response, so that the request takes effect.
+local WITHOUT = { status = true, body = true, html = true, redirect = true, close = true, garbage = true, huge = true }
+
+-- Sends the response of the scenario's fault.
+function faults.apply(request)
+  local options = request.options
+  if options.acts and WITHOUT[options.fault] then endpoint.respond(request) end
+  faults[options.fault](request, options)
 end
 
 return faults

@@ -1,5 +1,5 @@
--- The simulated Retab API, for specs, benchmarks and the demo: starts `serve`, hands out base URLs, and tells what
--- arrived. It lives as long as this process. Plain Lua for 5.1, LuaJIT, 5.3 and 5.4.
+-- The simulated Retab API, for specs, benchmarks and the demo: starts `serve`, returns base URLs, and returns the
+-- requests that arrived. The server ends with this process. Plain Lua, for every version.
 --
 --   local simulator = require "spec.simulator"
 --   local server = simulator.shared()
@@ -32,7 +32,7 @@ local function on_collect(fn)
   return proxy
 end
 
--- A sanitizer's runtime is for the process under test, not for the shells it starts.
+-- A sanitizer's runtime is for the process under test, not for the shells that it starts.
 local CLEAN = "unset LD_PRELOAD ASAN_OPTIONS LSAN_OPTIONS UBSAN_OPTIONS; "
 
 local function make_fifo()
@@ -41,11 +41,11 @@ local function make_fifo()
   return path
 end
 
--- Starts `serve`, our end of its standard input being the leash, and waits for the lines that say it is up. Opening
--- the FIFO waits for the shell's end; its end of file comes early if `serve` fails.
+-- Starts `serve` and waits for the lines that it prints when it is up. Our end of its standard input is the leash.
+-- Opening the FIFO waits for the shell to open it; it ends early if `serve` fails.
 local function launch(template)
   local fifo = make_fifo()
-  -- The shell says its own number first: it becomes `serve` by exec.
+  -- The shell prints its process id first: it becomes `serve` by exec.
   local command = ("%sexec >%s; echo supervisor=$$; exec %s"):format(CLEAN, shell_quote(fifo), shell_quote(script()))
   if template then command = command .. " -c " .. shell_quote(template) end
   local leash = assert(io.popen(command, "w"))
@@ -56,8 +56,8 @@ local function launch(template)
   return leash, text
 end
 
--- Starts a server of its own. Raises where it does not come up; the reason is on standard error then. With the path of
--- a template of nginx's configuration it is another server than the simulator, which lives as long.
+-- Starts a server that nobody else uses. Raises if it does not start; the reason is on standard error then. With the
+-- path of a template of nginx's configuration it is another server than the simulator, with the same life.
 function simulator.start(template)
   local leash, text = launch(template)
   local self = setmetatable({ leash = leash, scenarios = 0 }, server)
@@ -70,8 +70,8 @@ function simulator.start(template)
   return self
 end
 
--- The server of this process, started when it is first asked for. Kept in the registry, so that test runners which
--- reload modules still share it.
+-- Returns the server of this process, which the first call starts. It is kept in the registry, so that test runners
+-- that reload modules still share it.
 function simulator.shared()
   local registry = debug.getregistry()
   local shared = registry["spec.simulator"]
@@ -84,8 +84,9 @@ end
 
 local SCHEMES = { http = "url", tls = "tls_url", http2 = "http2_url" }
 
--- A base URL at which the server behaves as `options` say (scenario.lua lists them), and the id under which its
--- requests are kept: a fresh one unless the options name it. `scheme` is "http", "tls" or "http2".
+-- Returns a base URL at which the server behaves as `options` say (scenario.lua lists them), and the id under which its
+-- requests, and the runs that they create, are kept: a fresh one unless the options name it. `scheme` is "http", "tls"
+-- or "http2".
 function server:scenario(options, scheme)
   local base = self[SCHEMES[scheme or "http"] or error("no such scheme: " .. tostring(scheme), 2)]
   self.scenarios = self.scenarios + 1
@@ -94,15 +95,15 @@ function server:scenario(options, scheme)
   return base .. scenario.encode(chosen, 2), chosen.id
 end
 
--- The requests that arrived under an id, in order, each { method, uri, path, query, args, headers, protocol,
--- connection, time, request_id }. Header names are in lower case; an argument or a header that was repeated has an
--- array of its values.
+-- Returns the requests that arrived under an id, in order, each { method, uri, path, query, args, headers, body, auth,
+-- protocol, connection, time, request_id }. Header names are in lower case; an argument or a header that was repeated
+-- has an array of its values. `body` is empty if there was none. `auth` is "api-key", "bearer", "both" or "none".
 function server:requests(id)
   return journal.read(self.directory, id)
 end
 
--- Ends the server and waits until it is gone. A signal goes first: other children of this process may have inherited
--- our end of the leash, so closing it might not be the end of it.
+-- Ends the server and waits until it is gone. It sends a signal first: other children of this process may have
+-- inherited our end of the leash, so closing it might not end the server.
 function server:stop()
   local leash = self.leash
   if not leash then return end

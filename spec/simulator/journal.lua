@@ -1,16 +1,16 @@
--- What arrived: one file per scenario id, one line per request, each line a Lua table constructor. So any Lua reads it
--- back with nothing but `load`. Plain Lua: the server writes, the specs read.
+-- The requests that arrived: one file for each scenario id, one line for each request. A line is a Lua table
+-- constructor, so that `load` reads it in any Lua. Plain Lua: the server writes it, the specs read it.
 
 local journal = {}
 
--- Files kept open between requests; a walk writes thousands of lines to the same one.
+-- The number of files kept open between requests: a walk writes thousands of lines to the same one.
 local MAX_OPEN = 64
 
 local open_files, open_count = {}, 0
 
--- `%q` breaks the line at a newline; a record must not.
+-- `%q` breaks the line at a newline; a record must not. Lua 5.1 reads a carriage return in a string as a newline.
 local function quote(text)
-  return (string.format("%q", text):gsub("\\\n", "\\n"))
+  return (string.format("%q", text):gsub("\\\n", "\\n"):gsub("\r", "\\r"))
 end
 
 local function quote_value(value)
@@ -32,7 +32,8 @@ end
 local function line(record)
   return "{method=" .. quote(record.method) .. ",uri=" .. quote(record.uri) .. ",path=" .. quote(record.path)
     .. ",query=" .. quote(record.query) .. ",args=" .. quote_map(record.args)
-    .. ",headers=" .. quote_map(record.headers) .. ",protocol=" .. quote(record.protocol)
+    .. ",headers=" .. quote_map(record.headers) .. ",body=" .. quote(record.body)
+    .. ",auth=" .. quote(record.auth) .. ",protocol=" .. quote(record.protocol)
     .. ",request_id=" .. quote(record.request_id)
     .. string.format(",connection=%d,time=%.3f}\n", record.connection, record.time)
 end
@@ -53,14 +54,14 @@ local function file_of(path)
   return file
 end
 
--- The whole line is on disk when this returns, in one write.
+-- Writes the whole line at once; readers see it when this returns.
 function journal.append(directory, id, record)
   local file = file_of(path_of(directory, id))
   file:write(line(record))
   file:flush()
 end
 
--- The file's text, empty where nothing arrived yet.
+-- Returns the text of the file, an empty one if no request has arrived.
 function journal.text(directory, id)
   local file = io.open(path_of(directory, id), "rb")
   if not file then return "" end
@@ -69,7 +70,7 @@ function journal.text(directory, id)
   return text
 end
 
--- The records in the order of arrival.
+-- Returns the records in the order of arrival.
 function journal.read(directory, id)
   local load = loadstring or load
   local records = {}

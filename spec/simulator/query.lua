@@ -1,21 +1,21 @@
--- The query string of a list request, read and checked as the API does it: FastAPI's error shapes included. It knows
--- nothing of the runs it asks for but the names of their choices.
+-- The parameters of a request, read and checked as the API does it. Each reader takes a query and a name; what is wrong
+-- is noted in the query, and all of it is reported at once. It knows nothing of runs.
 
-local dataset = require "spec.simulator.dataset"
 local dates = require "spec.simulator.dates"
 local json = require "spec.simulator.json"
+local problem = require "spec.simulator.problem"
 local scenario = require "spec.simulator.scenario"
 
 local query = {}
+query.__index = query
 
-local DEFAULT_LIMIT = 20
 local MAX_LIMIT = 100
 
 local function decode(text)
   return scenario.percent_decode((text:gsub("+", " ")))
 end
 
--- The raw text → name → array of its values.
+-- Returns a table of the values by name: name → array.
 function query.split(text)
   local args = {}
   for part in text:gmatch("[^&]+") do
@@ -27,125 +27,91 @@ function query.split(text)
   return args
 end
 
-local function problem(kind, name, message, input, context)
-  return string.format('{"type":"%s","loc":["query"%s],"msg":%s,"input":%s%s}', kind,
-    name and "," .. json.quote(name) or "", json.quote(message), input and json.quote(input) or "null",
-    context and ',"ctx":' .. context or "")
+-- `text` is the part of a URL after the question mark.
+function query.new(text)
+  return setmetatable({ args = query.split(text), fields = {} }, query)
 end
 
--- The last one of a repeated parameter counts; an empty id filters nothing.
-local function last(args, name)
-  return args[name] and args[name][#args[name]]
+function query:note(kind, name, message, input, context)
+  table.insert(self.fields, { type = kind, loc = { "query", name }, msg = message, input = json.optional(input),
+    ctx = context })
 end
 
-local function filled(args, name)
-  local value = last(args, name)
+-- Of a repeated parameter the last one counts.
+local function last(self, name)
+  local values = self.args[name]
+  return values and values[#values]
+end
+
+-- Returns the value, nil if it is missing or empty.
+function query:text(name)
+  local value = last(self, name)
   if value ~= "" then return value end
 end
 
-local function read_limit(args, problems)
-  local text = last(args, "limit")
-  if not text then return DEFAULT_LIMIT end
+function query:required(name)
+  local value = self:text(name)
+  if not value then self:note("missing", name, "Field required") end
+  return value
+end
+
+function query:limit(default)
+  local text = last(self, "limit")
+  if not text then return default end
   local limit = text:match("^%s*[+-]?%d+%s*$") and tonumber(text)
   if not limit then
-    table.insert(problems, problem("int_parsing", "limit",
-      "Input should be a valid integer, unable to parse string as an integer", text))
+    self:note("int_parsing", "limit", "Input should be a valid integer, unable to parse string as an integer", text)
   elseif limit < 1 then
-    table.insert(problems, problem("greater_than_equal", "limit", "Input should be greater than or equal to 1", text,
-      '{"ge":1}'))
+    self:note("greater_than_equal", "limit", "Input should be greater than or equal to 1", text, '{"ge":1}')
   elseif limit > MAX_LIMIT then
-    table.insert(problems, problem("less_than_equal", "limit",
-      "Input should be less than or equal to " .. MAX_LIMIT, text, '{"le":' .. MAX_LIMIT .. "}"))
+    self:note("less_than_equal", "limit", "Input should be less than or equal to " .. MAX_LIMIT, text,
+      '{"le":' .. MAX_LIMIT .. "}")
   end
   return limit
 end
 
-local function read_order(args, problems)
-  local order = last(args, "order") or "desc"
-  if order ~= "asc" and order ~= "desc" then
-    table.insert(problems, problem("literal_error", "order", "Input should be 'asc' or 'desc'", order,
-      '{"expected":"\'asc\' or \'desc\'"}'))
+-- Returns one of `allowed`, or the default.
+function query:choice(name, allowed, default)
+  local value = self:text(name)
+  if not value then return default end
+  for _, one in ipairs(allowed) do
+    if value == one then return value end
   end
-  return order
+  local expected = "'" .. table.concat(allowed, "', '", 1, #allowed - 1) .. "' or '" .. allowed[#allowed] .. "'"
+  self:note("enum", name, "Input should be " .. expected, value, json.object("expected", json.quote(expected)))
 end
 
-local STATUSES = "'" .. table.concat(dataset.statuses, "', '", 1, #dataset.statuses - 1) .. "' or '"
-  .. dataset.statuses[#dataset.statuses] .. "'"
-
--- The set of the statuses named, by repetition or with commas; nil where there is none.
-local function read_statuses(args, name, problems)
-  if not args[name] then return nil end
-  local known, wanted = {}, {}
-  for _, status in ipairs(dataset.statuses) do known[status] = true end
-  for _, value in ipairs(args[name]) do
-    for status in (value .. ","):gmatch("([^,]*),") do
-      wanted[status] = true
-      if not known[status] then
-        table.insert(problems, problem("enum", name, "Input should be " .. STATUSES, status,
-          '{"expected":' .. json.quote(STATUSES) .. "}"))
-      end
-    end
-  end
-  return wanted
+function query:boolean(name, default)
+  local value = self:choice(name, { "true", "false" })
+  if value == nil then return default end
+  return value == "true"
 end
 
-local function read_masks(args, problems)
-  local masks = dataset.all()
-  masks.experiments = dataset.mask(dataset.experiments, function(experiment)
-    for _, name in ipairs { "workflow_id", "experiment_id", "block_id" } do
-      local value = filled(args, name)
-      if value and experiment[name] ~= value then return false end
-    end
-    return true
-  end)
-  local wanted = read_statuses(args, "status", problems)
-  local unwanted = read_statuses(args, "exclude_status", problems)
-  masks.statuses = dataset.mask(dataset.statuses, function(status)
-    return (not wanted or wanted[status]) and not (unwanted and unwanted[status])
-  end)
-  local trigger = filled(args, "trigger_type")
-  if trigger then
-    masks.triggers = dataset.mask(dataset.triggers, function(choice) return choice == trigger end)
-  end
-  return masks
+-- Reads the parameters that every list has: limit, order, after, before.
+function query:paging(default_limit)
+  local paging = {
+    limit = self:limit(default_limit), order = self:choice("order", { "asc", "desc" }, "desc"),
+    after = self:text "after", before = self:text "before",
+  }
+  self.exclusive = paging.after and paging.before
+  return paging
 end
 
--- The moments between which a run must have been created, or nil and the text that is no date.
-local function read_dates(args)
-  local from, to = filled(args, "from_date"), filled(args, "to_date")
+-- Reads from_date and to_date: the first and the last moment in seconds, without bounds if they are missing.
+function query:dates()
+  local from, to = self:text "from_date", self:text "to_date"
   local earliest, latest, _ = -math.huge, math.huge, nil
-  if from then
-    earliest = dates.span(from)
-    if not earliest then return nil, from end
-  end
-  if to then
-    _, latest = dates.span(to)
-    if not latest then return nil, to end
-  end
+  if from then earliest = dates.span(from) end
+  if to then _, latest = dates.span(to) end
+  self.bad_date = not earliest and from or not latest and to
   return earliest, latest
 end
 
--- Arguments as split → { limit, order, masks, earliest, latest, after, before }, or nil, the status and the body of the
--- refusal.
-function query.check(args)
-  local problems = {}
-  local asked = {
-    limit = read_limit(args, problems),
-    order = read_order(args, problems),
-    masks = read_masks(args, problems),
-    after = filled(args, "after"),
-    before = filled(args, "before"),
-  }
-  if asked.after and asked.before then
-    table.insert(problems, problem("value_error", nil, "Value error, before and after are mutually exclusive"))
-  end
-  if problems[1] then return nil, 422, '{"detail":[' .. table.concat(problems, ",") .. "]}" end
-  local earliest, latest = read_dates(args)
-  if not earliest then
-    return nil, 400, '{"detail":' .. json.quote("Invalid date format: " .. latest) .. "}"
-  end
-  asked.earliest, asked.latest = earliest, latest
-  return asked
+-- Returns nil if all is well, else a problem.
+function query:problem()
+  if self.fields[1] then return problem.invalid(self.fields) end
+  if self.exclusive then return problem.new(400, "before and after are mutually exclusive: drop one of them") end
+  if self.bad_date then return problem.new(400, "Invalid date format: " .. self.bad_date) end
 end
 
 return query

@@ -1,12 +1,13 @@
--- A scenario: what one base URL's server shall do. It travels as the URL's path prefix, `/s/name=value;name=value`, so
--- that specs which run side by side share a server and no state. Plain Lua: both ends of the wire use it.
+-- A scenario: how the server behaves under one base URL. It is the prefix of the URL's path,
+-- `/s/name=value;name=value`, so that specs which run at the same time share a server and no state. Plain Lua: the
+-- server and the specs both use it.
 
 local scenario = {}
 
-local function number(least)
+local function number(least, most)
   return function(text)
     local value = tonumber(text)
-    if value and value >= least then return value end
+    if value and value >= least and value <= (most or math.huge) then return value end
   end
 end
 
@@ -37,26 +38,49 @@ end
 
 local BIG = 2 ^ 40
 
--- name → the reader of its value, which returns nil for what makes no sense.
+-- name → the reader of its value, which returns nil for a value that makes no sense.
 scenario.options = {
   id = name,
   -- The data.
-  runs = integer(0, 1000000), -- how many there are
+  runs = integer(0, 1000000), -- the number of runs
   seed = integer(0, 2 ^ 31 - 1),
   spacing = number(1e-6), -- seconds between one creation and the next
-  same = integer(1, 1000000), -- how many runs share one moment of creation
-  shape = one_of("documented", "flat", "mixed"),
-  gzip = flag, -- compress where the client accepts it
+  same = integer(1, 1000000), -- the number of runs that share one time of creation
+  shape = one_of("flat", "documented", "mixed"), -- of runs: today's, the older one of the documentation, both in turn
+  documents = integer(1, 100000), -- the number of documents of every run; 1 to 24 by default
+  experiments = integer(0, 10000), -- the number of experiments; the runs of the data belong to the first 8
+  metrics = one_of("stale", "none"), -- the kind of every response of metrics
+  -- What requests change.
+  advance = one_of("look", "time"), -- a created run moves on at each GET of it, or with time
+  looks = integer(1, BIG), -- the GET that finds it ended
+  lasts = number(0.001), -- the seconds after which it has ended
+  outcome = one_of("completed", "error", "cancelled"), -- how it ends
+  score = number(0, 1), -- its score; derived from the seed by default
+  lag = integer(0, BIG), -- the number of GETs after its creation that do not find it
+  created_status = integer(200, 202), -- the HTTP status of a creation
+  idempotency = flag, -- whether Idempotency-Key is obeyed
+  churn = one_of("create", "leave"), -- each list response is followed by new runs at the head, or by another status of
+  -- the last run on the page
+  churn_runs = integer(1, 1000), -- the number of new runs after each
+  -- The response.
+  gzip = flag, -- compress if the client accepts it
   pretty = flag, -- indent the JSON
+  error_shape = one_of("wrapped", "nested", "unwrapped", "numbered", "fields", "detail", "message", "error", "compiler",
+    "problem"), -- of error bodies: problem.lua has them
   key = text_as_is, -- the only API key accepted
-  log = flag, -- whether requests are recorded; a benchmark has no use for that
+  auth = one_of("any", "api-key", "bearer"), -- the only way accepted to send it
+  log = flag, -- whether requests are recorded; a benchmark does without
   -- The conditions.
-  latency = number(0), -- seconds before every answer
-  fault = one_of("status", "cut", "close", "stall", "garbage", "gzip", "type", "html", "body", "redirect", "cursor",
-    "huge", "slow", "empty", "blank"),
-  at = integer(1, BIG), -- the first request the fault applies to
-  times = integer(0, BIG), -- how many requests it applies to; 0: all from then on
-  -- The fault's particulars.
+  latency = number(0), -- seconds before every response
+  fault = one_of("status", "cut", "close", "unread", "stall", "garbage", "gzip", "type", "html", "body", "redirect",
+    "cursor", "huge", "slow", "empty", "blank"),
+  on = one_of("list", "create", "get", "cancel", "results", "result", "metrics", "experiments", "experiment"), -- the
+  -- endpoint that the fault applies to; all of them by default
+  at = integer(1, BIG), -- the first request that the fault applies to, among those of that endpoint
+  times = integer(0, BIG), -- the number of requests that it applies to; 0: all from then on
+  -- The particulars of the fault.
+  acts = flag, -- whether the request takes effect before a fault that does without its response
+  of = one_of("body", "response"), -- what `bytes` counts in "cut" and "stall"
   code = integer(200, 999),
   retry_after = text_as_is,
   retry_after_ms = text_as_is,
@@ -70,10 +94,12 @@ scenario.options = {
 }
 
 local DEFAULTS = {
-  id = "default", runs = 250, seed = 0, spacing = 60, same = 1, shape = "documented", log = true, latency = 0, at = 1,
+  id = "default", runs = 250, seed = 0, spacing = 60, same = 1, shape = "flat", experiments = 8, advance = "look",
+  looks = 3, lasts = 3, outcome = "completed", lag = 0, created_status = 201, idempotency = true, churn_runs = 1,
+  auth = "any", log = true, latency = 0, at = 1, of = "body",
 }
 
--- These faults show only over a whole walk, or only on its last page.
+-- These faults are visible only over a whole walk, or only on its last page.
 local LASTING = { cursor = true, blank = true }
 
 local function with_defaults(options)
@@ -99,7 +125,7 @@ local function value_text(value)
   return value
 end
 
--- A table of options → `/s/...`. Raises on an option or a value that the server would refuse.
+-- Returns the prefix `/s/...` of a table of options. Raises on an option or a value that the server would refuse.
 function scenario.encode(options, level)
   level = (level or 1) + 1
   local parts = {}
@@ -116,7 +142,7 @@ function scenario.encode(options, level)
   return "/s/" .. table.concat(parts, ";")
 end
 
--- The part of the prefix after `/s/` → the options with their defaults, or nil and what is wrong with it.
+-- Returns the options, with their defaults, of the part of the prefix after `/s/`; or nil and a message.
 function scenario.decode(text)
   local options = {}
   for part in text:gmatch("[^;]+") do
@@ -129,9 +155,9 @@ function scenario.decode(text)
   return with_defaults(options)
 end
 
--- Whether the fault strikes the request of this number, counted from 1.
+-- Returns true if the fault applies to the request with this number, counted from 1.
 function scenario.strikes(options, count)
-  if not options.fault or count < options.at then return false end
+  if count < options.at then return false end
   return options.times == 0 or count < options.at + options.times
 end
 

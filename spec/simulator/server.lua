@@ -1,10 +1,11 @@
--- The program inside nginx: takes a request apart, writes it down, and hands it to the endpoint or to a fault.
+-- The program inside nginx: takes a request apart, records it, and passes it to its endpoint or to a fault.
 
 local endpoint = require "spec.simulator.endpoint"
 local faults = require "spec.simulator.faults"
 local ffi = require "ffi"
 local journal = require "spec.simulator.journal"
 local json = require "spec.simulator.json"
+local key = require "spec.simulator.key"
 local query = require "spec.simulator.query"
 local reply = require "spec.simulator.reply"
 local scenario = require "spec.simulator.scenario"
@@ -27,8 +28,8 @@ function server.init(where)
   counts = ngx.shared.counts
 end
 
--- Says on standard output that the ports are open. From then on the server lives no longer than the script that
--- started it, even where that one had no time to say goodbye.
+-- Prints on standard output that the ports are open. From then on the server ends with the script that started it, even
+-- if that one is killed.
 function server.ready()
   io.stdout:write("up\n")
   io.stdout:flush()
@@ -48,13 +49,13 @@ local function scenario_of(text)
   return options
 end
 
--- `/s/SCENARIO/PATH?QUERY` → its three parts.
+-- Returns the three parts of `/s/SCENARIO/PATH?QUERY`.
 local function split(uri)
-  local path, raw_query = uri, ""
+  local path, query_text = uri, ""
   local mark = uri:find("?", 1, true)
-  if mark then path, raw_query = uri:sub(1, mark - 1), uri:sub(mark + 1) end
+  if mark then path, query_text = uri:sub(1, mark - 1), uri:sub(mark + 1) end
   local text, rest = path:match("^/s/([^/]*)(.*)$")
-  return text or "", rest or path, raw_query
+  return text or "", rest or path, query_text
 end
 
 local function flat_args(text)
@@ -67,8 +68,9 @@ end
 
 local function record(request, uri)
   journal.append(directory, request.options.id, {
-    method = request.method, uri = uri, path = request.path, query = request.query, args = flat_args(request.query),
-    headers = request.headers, protocol = ngx.var.server_protocol, request_id = "req_" .. ngx.var.request_id,
+    method = request.method, uri = uri, path = request.path, query = request.query_text,
+    args = flat_args(request.query_text), headers = request.headers, body = request.body or "",
+    auth = key.kind(request.headers), protocol = ngx.var.server_protocol, request_id = "req_" .. ngx.var.request_id,
     connection = ngx.var.connection, time = ngx.req.start_time(),
   })
 end
@@ -78,26 +80,42 @@ local function plain_headers()
   return setmetatable(headers, nil)
 end
 
-function server.answer()
+-- Returns true if the scenario's fault applies to this request. A fault on one endpoint counts that one's requests.
+local function is_struck(request)
+  local options = request.options
+  if not options.fault then return false end
+  if not options.on then return scenario.strikes(options, request.count) end
+  if not request.endpoint or request.endpoint.name ~= options.on then return false end
+  return scenario.strikes(options, counts:incr(options.id .. "/" .. options.on, 1, 0))
+end
+
+local function read_body(method)
+  if method == "GET" then return nil end
+  ngx.req.read_body()
+  return ngx.req.get_body_data()
+end
+
+function server.respond()
   local uri = ngx.var.request_uri
-  local text, path, raw_query = split(uri)
+  local text, path, query_text = split(uri)
   local options, problem = scenario_of(text)
   if not options then
-    return reply.send { status = 400, body = '{"detail":' .. json.quote("simulator: " .. problem) .. "}" }
+    return reply.send { status = 400, body = json.object("detail", json.quote("simulator: " .. problem)) }
   end
   if path == "/_log" then
     return reply.send { body = journal.text(directory, options.id), type = "text/plain" }
   end
 
-  local request = {
-    method = ngx.req.get_method(), path = path, query = raw_query, headers = plain_headers(), options = options,
-    count = counts:incr(options.id, 1, 0),
-  }
+  local method = ngx.req.get_method()
+  local request = { method = method, path = path, query_text = query_text, headers = plain_headers(), options = options,
+    count = counts:incr(options.id, 1, 0) }
+  request.endpoint, request.id, request.methods = endpoint.find(method, path)
+  local struck = is_struck(request)
+  if not (struck and options.fault == "unread") then request.body = read_body(method) end
   if options.log then record(request, uri) end
   if options.latency > 0 then ngx.sleep(options.latency) end
-  if scenario.strikes(options, request.count) then return faults[options.fault](request, options) end
-  local status, body, headers = endpoint.answer(request)
-  reply.send { status = status, body = body, headers = headers }
+  if struck then return faults.apply(request) end
+  reply.send(endpoint.respond(request))
 end
 
 return server

@@ -1,0 +1,99 @@
+-- What requests changed: the runs that they created or cancelled, by scenario id. Scenarios with the same id share
+-- them, so that a spec can create a run through a faulty base URL and look at it through a sound one.
+--
+-- A change of run k is { status, experiment, trigger, part, completed, errors, ... }, each nil where the data still
+-- holds. `part` is the part of its documents that a created run has processed.
+
+local changes = {}
+changes.__index = changes
+
+-- The oldest scenarios make room.
+local MAX_SCENARIOS = 512
+local MAX_CREATED = 100000
+
+-- A run that advances with time is pending for this part of its time.
+local PENDING_PART = 0.25
+
+local by_id, ids = {}, {}
+
+-- Returns the changes of a scenario, or nil if there are none.
+function changes.of(id)
+  return by_id[id]
+end
+
+-- Returns the changes of a scenario, empty ones at first.
+function changes.open(id)
+  local self = by_id[id]
+  if self then return self end
+  self = setmetatable({ created = 0, runs = {}, keys = {}, unfinished = {} }, changes)
+  by_id[id] = self
+  table.insert(ids, id)
+  if #ids > MAX_SCENARIOS then by_id[table.remove(ids, 1)] = nil end
+  return self
+end
+
+-- Adds a run of the data's own kind at the head of the list. Returns its number, nil if there are too many.
+function changes:add()
+  if self.created == MAX_CREATED then return nil end
+  self.created = self.created + 1
+  return -self.created
+end
+
+-- Creates a run of experiment `e`, as the scenario's options say. Returns its number, nil if there are too many.
+function changes:create(e, options, now)
+  local k = self:add()
+  if not k then return nil end
+  self.runs[k] = {
+    experiment = e, trigger = "manual_run", status = "pending", part = 0, options = options, born = now, looks = 0,
+    hidden = options.lag,
+  }
+  self.unfinished[k] = true
+  return k
+end
+
+-- Ends the progress of a run. Its status is `status` from now on.
+function changes:finish(k, status)
+  self.runs[k] = self.runs[k] or {}
+  self.runs[k].status = status
+  self.unfinished[k] = nil
+end
+
+function changes:progress(k, part)
+  local change = self.runs[k]
+  change.part = math.min(math.max(part, 0), 1)
+  if part >= 1 then
+    self:finish(k, change.options.outcome)
+  elseif part > 0 then
+    change.status = "running"
+  end
+end
+
+-- Moves on the runs that advance with time.
+function changes:settle(now)
+  for k in pairs(self.unfinished) do
+    local change = self.runs[k]
+    if change.options.advance == "time" then
+      local elapsed = (now - change.born) / change.options.lasts
+      self:progress(k, (elapsed - PENDING_PART) / (1 - PENDING_PART))
+    end
+  end
+end
+
+-- Counts a look at run k and moves it on if looks do that. The first look at a created run finds it pending, the last
+-- of `looks` finds it ended. Returns false while a run is not readable yet.
+function changes:look(k)
+  local change = self.runs[k]
+  if not change or not change.born then return true end
+  if change.hidden > 0 then
+    change.hidden = change.hidden - 1
+    return false
+  end
+  local options = change.options
+  if options.advance == "look" and self.unfinished[k] then
+    self:progress(k, options.looks == 1 and 1 or change.looks / (options.looks - 1))
+    change.looks = change.looks + 1
+  end
+  return true
+end
+
+return changes
