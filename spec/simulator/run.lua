@@ -80,32 +80,38 @@ end
 local STARTED = { running = true, completed = true, error = true, cancelled = true }
 local ENDED = { completed = true, error = true, cancelled = true }
 
--- Returns the facts of run k: numbers, names and times (seconds since 1970), and no JSON. `score` is in ten-thousandths,
--- nil if the run is not completed. `v` is a random number that decides the rest.
+-- Returns the score of a completed run in ten-thousandths.
+local function score_of(change, v)
+  local chosen = change and change.born and change.options.score
+  return chosen and floor(chosen * 1e4 + 0.5) or 5000 + floor(v / 128) % 4999
+end
+
+-- Returns the facts of run k: numbers, names and times (seconds since 1970), and no JSON. `score` is in
+-- ten-thousandths, nil if the run is not completed. `v` is a random number that decides the rest. One constructor names
+-- every field, so that the table has its size from the start: lists are made of these.
 function run.facts(set, k)
   local e, status, trigger, u, v = set:traits(k)
   local change = set.changed and set.changed[k]
-  local created_here = change and change.born
+  local experiment, created = experiments.of(e), set:created(k)
   local total = set.options.documents or floor(v / 32) % 24 + 1
-  local created = set:created(k)
+  local completed, errors = counts(change, status, total)
   local milliseconds = 8000 + v % 600000
-  local facts = {
-    k = k, id = set:id(k), experiment = experiments.of(e), status = status, trigger = trigger, v = v, total = total,
-    version = floor(math.max(k, 0) / VERSION_RUNS) % VERSIONS, documents = floor(v / 8) % DOCUMENT_SETS, created = created,
-    started = STARTED[status] and created + 1 + v % 5 or nil,
-    ended = ENDED[status] and created + floor(milliseconds / 1000) or nil, milliseconds = milliseconds,
+  return {
+    k = k, id = set:id(k), experiment = experiment, status = status, trigger = trigger, v = v,
+    n_consensus = change and change.born and experiment.n_consensus or CONSENSUS[u % 4],
+    version = k < 0 and 0 or floor(k / VERSION_RUNS) % VERSIONS,
+    total = total, completed = completed, errors = errors, score = status == "completed" and score_of(change, v) or nil,
+    created = created, milliseconds = milliseconds, started = STARTED[status] and created + 1 + v % 5 or nil,
+    ended = ENDED[status] and created + floor(milliseconds / 1000) or nil,
   }
-  facts.n_consensus = created_here and facts.experiment.n_consensus or CONSENSUS[u % 4]
-  facts.completed, facts.errors = counts(change, status, total)
-  if status == "completed" then
-    local chosen = created_here and change.options.score
-    facts.score = chosen and floor(chosen * 1e4 + 0.5) or 5000 + floor(v / 128) % 4999
-  end
-  return facts
 end
 
 function run.block_fingerprint(facts)
   return fingerprint(facts.experiment.number, facts.version)
+end
+
+local function documents_fingerprint(facts)
+  return fingerprint(facts.experiment.number + 100, floor(facts.v / 8) % DOCUMENT_SETS)
 end
 
 -- ---- lifecycle -----------------------------------------------------------------------------------------
@@ -218,7 +224,7 @@ local function write_documented(_, facts, pieces, n)
   pieces[n + 11] = facts.score and run.score_text(facts.score, 0) or "null"
   pieces[n + 12], pieces[n + 13] = ',"definition_fingerprint":"', run.block_fingerprint(facts)
   pieces[n + 14] = '","documents_fingerprint":"'
-  pieces[n + 15], pieces[n + 16] = fingerprint(experiment.number + 100, facts.documents), '"}'
+  pieces[n + 15], pieces[n + 16] = documents_fingerprint(facts), '"}'
   return n + 16
 end
 
@@ -275,7 +281,7 @@ local function write_flat(set, facts, pieces, n)
   end
   pieces[n + 1], pieces[n + 2] = ',"block_execution_fingerprint":"', run.block_fingerprint(facts)
   pieces[n + 3] = '","documents_fingerprint":"'
-  pieces[n + 4], pieces[n + 5] = fingerprint(experiment.number + 100, facts.documents), '"}'
+  pieces[n + 4], pieces[n + 5] = documents_fingerprint(facts), '"}'
   return n + 5
 end
 
