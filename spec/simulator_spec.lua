@@ -1,11 +1,16 @@
 --- The simulator against what is known of the API: each field and its type, and that the data agrees with itself. Plain
 --- HTTP, no module of this project but the simulator.
-local cjson = require "cjson"
-local http = require "socket.http"
+local has_cjson, cjson = pcall(require, "cjson")
+local has_http, http = pcall(require, "socket.http")
+if not (has_cjson and has_http) then
+  pending "the simulator's spec needs lua-cjson and LuaSocket"
+  return
+end
 local ltn12 = require "ltn12"
 local simulator = require "spec.simulator"
 local socket = require "socket"
 
+local unpack = unpack or table.unpack
 local server = simulator.shared()
 local BASE = "/v1/workflows/experiments"
 local STATUSES = { "pending", "queued", "running", "completed", "error", "cancelled" }
@@ -82,7 +87,7 @@ local KINDS = {
   object = function(value) return type(value) == "table" end,
   time = is_time,
   any = function() return true end,
-  status = one_of(table.unpack(STATUSES)),
+  status = one_of(unpack(STATUSES)),
   block = one_of("extract", "classifier", "split", "for_each"),
   consensus = one_of(3, 5, 7),
 }
@@ -222,7 +227,7 @@ describe("the simulator's list of runs", function()
     assert.same(desc, ids_of(all(base, "/runs")))
     assert.same(reversed(desc), ids_of(all(base, "/runs", { order = "asc", limit = 7 })))
     local page = get(base, "/runs", { limit = 10, before = desc[31] })
-    assert.same({ table.unpack(desc, 21, 30) }, ids_of(page.data))
+    assert.same({ unpack(desc, 21, 30) }, ids_of(page.data))
     assert.equal(desc[21], page.list_metadata.before)
     assert.equal(desc[30], page.list_metadata.after)
     assert.equal(cjson.null, get(base, "/runs").list_metadata.before)
@@ -840,7 +845,7 @@ describe("a created run", function()
     reason_of(404, base, "POST", "/runs", nil, '{"experiment_id":"exp_1","workflow_id":"wf_0"}')
     reason_of(409, base, "POST", "/runs", nil, '{"experiment_id":"exp_1","plan_token":"stale"}')
     assert.same({}, get(base, "/runs").data)
-    create(base, { experiment_id = "exp_1", workflow_id = cjson.null, plan_token = "\"\\\n\u{e9}" })
+    create(base, { experiment_id = "exp_1", workflow_id = cjson.null, plan_token = "\"\\\n\195\169" })
   end)
 
   it("can be cancelled twice, with its pending results, and stays so", function()
@@ -922,9 +927,9 @@ describe("a fault", function()
     for name, request in pairs(endpoints) do
       for other, fault in pairs { status = 500, cut = false, close = false } do
         local base = new { fault = other, on = name, runs = 50 }
-        local status = send(base, table.unpack(request, 1, 4))
+        local status = send(base, unpack(request, 1, 4))
         assert.equal(fault or nil, tonumber(status), name .. " " .. other)
-        assert.truthy(tonumber((send(base, table.unpack(request, 1, 4)))))
+        assert.truthy(tonumber((send(base, unpack(request, 1, 4)))))
       end
     end
     assert.equal(50, #all(new { id = id, runs = 50 }, "/runs"))
@@ -1004,7 +1009,7 @@ describe("a list that changes while it is walked", function()
     assert.same(initial, ids_of(all(base, "/runs", { limit = 10 })))
     local later = ids_of(all(base, "/runs", { limit = 100 }))
     assert.equal(50 + 5 * 3, #later)
-    assert.same(initial, { table.unpack(later, 16) })
+    assert.same(initial, { unpack(later, 16) })
   end)
 
   it("has runs that leave the filter after they became cursors", function()
