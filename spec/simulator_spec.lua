@@ -783,6 +783,11 @@ describe("a created run", function()
     end
   end)
 
+  it("may end in a status that nobody knows", function()
+    local base = new { outcome = "paused", looks = 1 }
+    assert.same({ status = "paused" }, get(base, "/runs/" .. create(base).id).lifecycle)
+  end)
+
   it("moves on with time", function()
     local base = new { advance = "time", lasts = 0.4 }
     local run, seen = create(base), {}

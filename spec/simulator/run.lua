@@ -86,24 +86,29 @@ local function score_of(change, v)
   return chosen and floor(chosen * 1e4 + 0.5) or 5000 + floor(v / 128) % 4999
 end
 
--- Returns the facts of run k: numbers, names and times (seconds since 1970), and no JSON. `score` is in
--- ten-thousandths, nil if the run is not completed. `v` is a random number that decides the rest. One constructor names
--- every field, so that the table has its size from the start: lists are made of these.
-function run.facts(set, k)
+local function fill(facts, set, k)
   local e, status, trigger, u, v = set:traits(k)
   local change = set.changed and set.changed[k]
   local experiment, created = experiments.of(e), set:created(k)
   local total = set.options.documents or floor(v / 32) % 24 + 1
-  local completed, errors = counts(change, status, total)
   local milliseconds = 8000 + v % 600000
-  return {
-    k = k, id = set:id(k), experiment = experiment, status = status, trigger = trigger, v = v,
-    n_consensus = change and change.born and experiment.n_consensus or CONSENSUS[u % 4],
-    version = k < 0 and 0 or floor(k / VERSION_RUNS) % VERSIONS,
-    total = total, completed = completed, errors = errors, score = status == "completed" and score_of(change, v) or nil,
-    created = created, milliseconds = milliseconds, started = STARTED[status] and created + 1 + v % 5 or nil,
-    ended = ENDED[status] and created + floor(milliseconds / 1000) or nil,
-  }
+  facts.k, facts.id, facts.experiment = k, set:id(k), experiment
+  facts.status, facts.trigger, facts.v = status, trigger, v
+  facts.n_consensus = change and change.born and experiment.n_consensus or CONSENSUS[u % 4]
+  facts.version = k < 0 and 0 or floor(k / VERSION_RUNS) % VERSIONS
+  facts.total = total
+  facts.completed, facts.errors = counts(change, status, total)
+  facts.score = status == "completed" and score_of(change, v) or nil
+  facts.created, facts.milliseconds = created, milliseconds
+  facts.started = STARTED[status] and created + 1 + v % 5 or nil
+  facts.ended = ENDED[status] and created + floor(milliseconds / 1000) or nil
+  return facts
+end
+
+-- Returns the facts of run k: numbers, names and times (seconds since 1970), and no JSON. `score` is in
+-- ten-thousandths, nil if the run is not completed. `v` is a random number that decides the rest.
+function run.facts(set, k)
+  return fill({}, set, k)
 end
 
 function run.block_fingerprint(facts)
@@ -287,11 +292,14 @@ end
 
 local WRITERS = { documented = write_documented, flat = write_flat }
 
+-- Lists write hundreds of runs: they share one table.
+local shared = {}
+
 -- Appends run k of the set to the n pieces of a text and returns the new number of pieces.
 function run.write(set, k, pieces, n)
   local shape = set.options.shape
   if shape == "mixed" then shape = k % 2 == 0 and "documented" or "flat" end
-  return WRITERS[shape](set, run.facts(set, k), pieces, n)
+  return WRITERS[shape](set, fill(shared, set, k), pieces, n)
 end
 
 -- Returns the JSON of run k.
