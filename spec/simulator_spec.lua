@@ -513,6 +513,9 @@ describe("the simulator's results", function()
     assert.same(desc[7], get(base, "/results/" .. desc[7].id))
     local page = get(base, "/results", { run_id = id, limit = 2, before = desc[7].id })
     assert.same(ids_of { desc[5], desc[6] }, ids_of(page.data))
+    local other = create(base)
+    assert.same(get(base, "/results", { run_id = other.id }),
+      get(base, "/results", { run_id = other.id, after = desc[7].id }))
   end)
 end)
 

@@ -1,13 +1,13 @@
 -- What requests changed: the runs that they created or cancelled, by scenario id. Scenarios with the same id share
 -- them, so that a spec can create a run through a faulty base URL and look at it through a sound one.
 --
--- A change of run k is { status, experiment, trigger, part, completed, errors, ... }, each nil where the data still
--- holds. `part` is the part of its documents that a created run has processed.
+-- A change of run k is { status, experiment, trigger, part, completed, errors, ... }, each nil if it is unchanged.
+-- `part` is the part of its documents that a created run has processed.
 
 local changes = {}
 changes.__index = changes
 
--- The oldest scenarios make room.
+-- Beyond this the oldest scenario loses its changes.
 local MAX_SCENARIOS = 512
 local MAX_CREATED = 100000
 
@@ -68,7 +68,7 @@ function changes:progress(k, part)
   end
 end
 
--- Moves on the runs that advance with time.
+-- Advances the runs that advance with time.
 function changes:settle(now)
   for k in pairs(self.unfinished) do
     local change = self.runs[k]
@@ -79,8 +79,8 @@ function changes:settle(now)
   end
 end
 
--- Counts a look at run k and moves it on if looks do that. The first look at a created run finds it pending, the last
--- of `looks` finds it ended. Returns false while a run is not readable yet.
+-- Counts a look (a GET) at run k, which advances a run that advances with looks. The first look finds it pending, the
+-- last of `looks` finds it ended. Returns false as long as the run cannot be read.
 function changes:look(k)
   local change = self.runs[k]
   if not change or not change.born then return true end

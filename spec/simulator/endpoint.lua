@@ -32,7 +32,7 @@ local ENDPOINTS = {
   { name = "experiment", method = "GET", path = BASE .. "/{id}", handle = parents.get },
 }
 
--- Paths without an id, by path; the others as patterns. Each has its endpoints by method.
+-- The endpoints by path and method: paths without an id as they are, the others as patterns.
 local fixed, patterns = {}, {}
 for _, one in ipairs(ENDPOINTS) do
   local routes = fixed

@@ -113,7 +113,7 @@ end
 local LARGEST_PAGE = 100
 
 -- Cursor i of the walk leads past i full pages; after the last one of the cycle comes the cycle's first again. There
--- are enough items for all of those pages, whatever the scenario says.
+-- are enough items for all of those pages, even if the scenario has fewer.
 function faults.cursor(request, options)
   local lead, cycle = options.lead or 0, options.cycle or 1
   local items = (lead + cycle + 1) * LARGEST_PAGE

@@ -13,8 +13,9 @@ local metrics = {}
 local quote, object, array = json.quote, json.object, json.array
 local floor = math.floor
 
--- Which parameters a view requires.
 local VIEWS = { "summary", "by_document", "by_target", "votes" }
+
+-- The parameters that each view requires.
 local NEEDS = {
   summary = {}, by_document = { "document_id" }, by_target = { "target_path" },
   votes = { "document_id", "target_path" },
@@ -29,7 +30,7 @@ end
 
 -- A subject is what a view needs: { facts, scores, prior (scores) or nil, prior_id, with_prior, document, target }.
 
--- Returns the JSON of a prior score: nothing at all if the request wants none.
+-- Returns the JSON of a prior score, nil if the request has include_prior=false.
 local function prior_score(subject, read)
   if not subject.with_prior then return nil end
   return score(subject.prior and read(subject.prior))
@@ -49,7 +50,7 @@ local function by_label(targets, read)
   return object(unpack(members))
 end
 
--- What a label is taken for where it is missed: the next one.
+-- A document whose label is not recognized gets the next label.
 local function neighbour(index, count)
   return index % count + 1
 end
@@ -119,7 +120,7 @@ function views.by_document(subject)
     "targets", array(targets))
 end
 
--- Returns the confusion of one label: what it is taken for, and what is taken for it.
+-- Returns the confusion of one label: the labels it is confused with, in both directions.
 local function target_confusion(subject)
   local experiment, index = subject.facts.experiment, subject.target
   if not LABELLED[experiment.block_type] then return experiment.block_type == "extract" and json.null or nil end
@@ -143,7 +144,7 @@ function views.by_target(subject)
     end))
 end
 
--- The voters agree as far as the score says; of the others the last one says nothing.
+-- The share of the voters that agree is the score. Of the others, the last one has no value.
 local function vote_row(subject, row)
   local facts, d, index = subject.facts, subject.document, subject.target
   local count, cell = facts.n_consensus, subject.scores:cell(subject.document, subject.target)
@@ -173,7 +174,7 @@ end
 local function no_metrics(facts)
   return object("kind", '"no_metrics"', "error", '"no_metrics"',
     "experiment_id", quote(facts.experiment.experiment_id),
-    "message", quote("No metrics: no run of the experiment has completed"))
+    "message", quote("The run has no metrics: it is not completed"))
 end
 
 local function stale_metrics(facts)

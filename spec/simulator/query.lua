@@ -1,5 +1,5 @@
--- The parameters of a request, read and checked as the API does it. Each reader takes a query and a name; what is wrong
--- is noted in the query, and all of it is reported at once. It knows nothing of runs.
+-- The parameters of a request, read and checked as the API does it. Each reader notes what is wrong in the query, so
+-- that one response reports all of it. It knows nothing of runs.
 
 local dates = require "spec.simulator.dates"
 local json = require "spec.simulator.json"

@@ -122,7 +122,7 @@ function runs.create(request)
   return options.created_status, run.json(dataset.new(options, changed), k)
 end
 
--- A run that is cancelled already is cancelled again; one that ended otherwise is not found.
+-- Cancelling succeeds again for a cancelled run. A run that is completed or ended in error is not found.
 function runs.cancel(request, set)
   local k = set:number(request.id)
   if not k then return not_found(request.id) end

@@ -46,7 +46,7 @@ scenario.options = {
   seed = integer(0, 2 ^ 31 - 1),
   spacing = number(1e-6), -- seconds between one creation and the next
   same = integer(1, 1000000), -- the number of runs that share one time of creation
-  shape = one_of("flat", "documented", "mixed"), -- of runs: today's, the older one of the documentation, both in turn
+  shape = one_of("flat", "documented", "mixed"), -- of runs: today's, the older one, or both in turn
   documents = integer(1, 100000), -- the number of documents of every run; 1 to 24 by default
   experiments = integer(0, 10000), -- the number of experiments; the runs of the data belong to the first 8
   metrics = one_of("stale", "none"), -- the kind of every response of metrics
@@ -54,32 +54,33 @@ scenario.options = {
   advance = one_of("look", "time"), -- a created run moves on at each GET of it, or with time
   looks = integer(1, BIG), -- the GET that finds it ended
   lasts = number(0.001), -- the seconds after which it has ended
-  outcome = one_of("completed", "error", "cancelled", "paused"), -- how it ends; nobody knows "paused"
+  outcome = one_of("completed", "error", "cancelled", "paused"), -- how it ends; the API has no status "paused"
   score = number(0, 1), -- its score; derived from the seed by default
-  lag = integer(0, BIG), -- the number of GETs after its creation that do not find it
+  lag = integer(0, BIG), -- the number of GETs after its creation that return 404
   created_status = integer(200, 202), -- the HTTP status of a creation
-  idempotency = flag, -- whether Idempotency-Key is obeyed
-  churn = one_of("create", "leave"), -- each list response is followed by new runs at the head, or by another status of
-  -- the last run on the page
-  churn_runs = integer(1, 1000), -- the number of new runs after each
+  idempotency = flag, -- the same Idempotency-Key returns the same run
+  -- After each list response "create" adds runs at the head; "leave" changes the status of the last run on the page.
+  churn = one_of("create", "leave"),
+  churn_runs = integer(1, 1000), -- the number of runs that "create" adds
   -- The response.
-  gzip = flag, -- compress if the client accepts it
+  gzip = flag, -- compress it if the client accepts that
   pretty = flag, -- indent the JSON
+  -- The shape of error bodies; problem.lua has them.
   error_shape = one_of("wrapped", "nested", "unwrapped", "numbered", "fields", "detail", "message", "error", "compiler",
-    "problem"), -- of error bodies: problem.lua has them
+    "problem"),
   key = text_as_is, -- the only API key accepted
   auth = one_of("any", "api-key", "bearer"), -- the only way accepted to send it
-  log = flag, -- whether requests are recorded; a benchmark does without
+  log = flag, -- record the requests; benchmarks turn it off
   -- The conditions.
   latency = number(0), -- seconds before every response
   fault = one_of("status", "cut", "close", "unread", "stall", "garbage", "gzip", "type", "html", "body", "redirect",
     "cursor", "huge", "slow", "empty", "blank"),
-  on = one_of("list", "create", "get", "cancel", "results", "result", "metrics", "experiments", "experiment"), -- the
-  -- endpoint that the fault applies to; all of them by default
+  -- The endpoint that the fault applies to; all of them by default.
+  on = one_of("list", "create", "get", "cancel", "results", "result", "metrics", "experiments", "experiment"),
   at = integer(1, BIG), -- the first request that the fault applies to, among those of that endpoint
   times = integer(0, BIG), -- the number of requests that it applies to; 0: all from then on
   -- The particulars of the fault.
-  acts = flag, -- whether the request takes effect before a fault that does without its response
+  acts = flag, -- the request takes effect also before faults that do not need its response, such as "close"
   of = one_of("body", "response"), -- what `bytes` counts in "cut" and "stall"
   code = integer(200, 999),
   retry_after = text_as_is,
