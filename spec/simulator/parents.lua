@@ -40,17 +40,23 @@ local function last_run_members(set, one)
     freshness = set.options.metrics == "stale" and "stale" or "fresh" }
 end
 
+local function freshness(last, reasons)
+  return object("status", quote(last.freshness), "reasons", reasons, "validity_fingerprint", json.null,
+    "baseline_run_id", last.id)
+end
+
 local function experiment_json(set, one)
   local last, stale = last_run_members(set, one), set.options.metrics == "stale"
-  local created = EPOCH - one.number * DAY
+  local created, reasons = EPOCH - one.number * DAY, stale and '["inputs_changed"]' or "[]"
   return object("id", quote(one.experiment_id), "workflow_id", quote(one.workflow_id), "block_id", quote(one.block_id),
     "name", quote(one.name), "block_type", quote(one.block_type), "n_consensus", ("%d"):format(one.n_consensus),
     "document_count", ("%d"):format(last.documents), "last_run_id", last.id, "created_at", moment(created),
     "updated_at", moment(last.updated or created), "status", quote(last.status), "score", last.score,
-    "is_stale", tostring(stale), "freshness", quote(last.freshness), "freshness_state", quote(last.freshness),
-    "freshness_reasons", stale and '["config_changed"]' or "[]", "run_plan_mode", stale and '"run"' or '"noop"',
+    "is_stale", tostring(stale), "freshness", freshness(last, reasons), "freshness_state", quote(last.freshness),
+    "freshness_reasons", reasons, "run_plan_mode", stale and '"run"' or '"noop"',
     "rerunnable_document_count", ("%d"):format(stale and last.documents or 0), "schema_drift", '"none"',
-    "schema_drift_detail", one.number % 2 == 0 and json.null or nil, "drift", json.null)
+    "schema_drift_detail", one.number % 2 == 0 and json.null or nil,
+    "drift", object("status", '"none"', "affected_targets", "[]", "detail", json.null))
 end
 
 -- Returns the list of the experiments of a workflow, of one block if there is one. Their numbers here are those of the

@@ -128,7 +128,7 @@ local function failure(experiment, choice)
   local message = json.quote(known[1])
   if kind == 9 then
     return json.object("status", '"error"', "message", message, "details", json.object("message", message,
-      "stack_trace", json.null, "block_id", json.null, "block_name", json.null, "error_code", json.null,
+      "stack_trace", json.quote "block.py:17\nrun.py:3", "block_id", json.null, "block_name", json.null, "error_code", json.null,
       "context", json.null))
   end
   if kind == 10 then return json.object("status", '"error"', "message", message, "details", json.null) end
