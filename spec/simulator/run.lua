@@ -127,9 +127,9 @@ local function failure(experiment, choice)
   local known = FAILURES[choice % #FAILURES + 1]
   local message = json.quote(known[1])
   if kind == 9 then
-    return json.object("status", '"error"', "message", message, "details", json.object("message", message,
-      "stack_trace", json.quote "block.py:17\nrun.py:3", "block_id", json.null, "block_name", json.null, "error_code", json.null,
-      "context", json.null))
+    local details = json.object("message", message, "stack_trace", json.quote "block.py:17\nrun.py:3",
+      "block_id", json.null, "block_name", json.null, "error_code", json.null, "context", json.null)
+    return json.object("status", '"error"', "message", message, "details", details)
   end
   if kind == 10 then return json.object("status", '"error"', "message", message, "details", json.null) end
   if kind == 11 then return '{"status":"error"}' end
