@@ -1,9 +1,482 @@
-/* luaopen_retab_curl: what the HTTP half offers to Lua, and nothing else. */
-#include "pool.h"
+/* luaopen_retab_curl: pools and transfers as Lua values. This file reads arguments and pushes results; pool.c moves the
+ * bytes.
+ *
+ * Any Lua call may run a finalizer or a metamethod, and these may close any pool, transfer or body. So a function here
+ * first makes all the Lua calls that it needs, and then does its work on a pool without one. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "body.h"
+#include "process.h"
+
+#define POOL RETAB_TYPE("curl.pool")
+#define TRANSFER RETAB_TYPE("curl.transfer")
+
+static int no_memory(lua_State *L)
+{
+    return luaL_error(L, "not enough memory");
+}
+
+/* Converts seconds, which may be any number, to microseconds. */
+static int64_t microseconds(lua_Number seconds)
+{
+    const lua_Number longest = 1e9;
+    return seconds > 0 ? (int64_t)((seconds < longest ? seconds : longest) * 1e6) : 0;
+}
+
+/* ---- fields of the table at `table` -------------------------------------------------------------------------- */
+
+static void check_field(lua_State *L, int valid, int table, const char *name)
+{
+    if (!valid) {
+        luaL_argerror(L, table, lua_pushfstring(L, "invalid field '%s'", name));
+    }
+}
+
+static lua_Number number_field(lua_State *L, int table, const char *name)
+{
+    lua_getfield(L, table, name);
+    check_field(L, lua_type(L, -1) == LUA_TNUMBER, table, name);
+    const lua_Number number = lua_tonumber(L, -1);
+    lua_pop(L, 1);
+    return number;
+}
+
+static int64_t interval_field(lua_State *L, int table, const char *name)
+{
+    return microseconds(number_field(L, table, name));
+}
+
+static int boolean_field(lua_State *L, int table, const char *name)
+{
+    lua_getfield(L, table, name);
+    const int boolean = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return boolean;
+}
+
+/* Returns a string field, which stays on the stack, or NULL. */
+static const char *string_field(lua_State *L, int table, const char *name, size_t *length)
+{
+    lua_getfield(L, table, name);
+    check_field(L, lua_isnil(L, -1) || lua_type(L, -1) == LUA_TSTRING, table, name);
+    return lua_tolstring(L, -1, length);
+}
+
+/* Returns a copy of a text, or NULL for none. */
+static char *copy(lua_State *L, const char *text)
+{
+    if (text == NULL) {
+        return NULL;
+    }
+    const size_t size = strlen(text) + 1;
+    char *copied = malloc(size);
+    if (copied == NULL) {
+        no_memory(L);
+    }
+    /* cppcheck-suppress nullPointerRedundantCheck ; no_memory does not return */
+    return memcpy(copied, text, size);
+}
+
+static char *copy_field(lua_State *L, int table, const char *name)
+{
+    char *copied = copy(L, string_field(L, table, name, NULL));
+    lua_pop(L, 1);
+    return copied;
+}
+
+static char *copy_variable(lua_State *L, const char *name)
+{
+    const char *value = getenv(name);
+    return copy(L, value != NULL && *value != '\0' ? value : NULL);
+}
+
+/* ---- the pool ------------------------------------------------------------------------------------------------ */
+
+static struct retab_pool *check_pool(lua_State *L)
+{
+    return luaL_checkudata(L, 1, POOL);
+}
+
+/* curl.pool(options) -> pool
+ * options: max_connections, ca_file, ca_path, proxy; `events = true` for a host that watches `descriptor` and the time
+ * that `timeout` returns, and steps when one of them is due. Any other host steps now and then, or waits. If neither
+ * ca_file nor ca_path is given, the environment's SSL_CERT_FILE and SSL_CERT_DIR stand in for them. */
+static int new_pool(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    struct retab_pool *pool = lua_newuserdatauv(L, sizeof *pool, 0);
+    memset(pool, 0, sizeof *pool);
+    luaL_getmetatable(L, POOL);
+    lua_setmetatable(L, -2);
+    const lua_Number most = number_field(L, 1, "max_connections");
+    check_field(L, most >= 1 && most <= INT16_MAX, 1, "max_connections");
+    pool->max_connections = (int)most;
+    pool->events = boolean_field(L, 1, "events");
+    struct retab_settings *settings = &pool->settings;
+    settings->proxy = copy_field(L, 1, "proxy");
+    settings->ca_file = copy_field(L, 1, "ca_file");
+    settings->ca_path = copy_field(L, 1, "ca_path");
+    if (settings->ca_file == NULL && settings->ca_path == NULL) {
+        settings->ca_file = copy_variable(L, "SSL_CERT_FILE");
+        settings->ca_path = copy_variable(L, "SSL_CERT_DIR");
+    }
+    retab_pool_open(pool);
+    return 1;
+}
+
+/* pool:close(), and the collector of pools */
+static int pool_close(lua_State *L)
+{
+    retab_pool_close(check_pool(L));
+    return 0;
+}
+
+/* Adds the headers of the table on top to the transfer's. For an empty value, libcurl wants a semicolon. */
+static void add_headers(lua_State *L, struct retab_transfer *transfer)
+{
+    check_field(L, lua_istable(L, -1), 2, "headers");
+    for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 2)) {
+        check_field(L, lua_type(L, -2) == LUA_TSTRING && lua_isstring(L, -1), 2, "headers");
+        const char *value = lua_tostring(L, -1);
+        lua_pushfstring(L, *value == '\0' ? "%s;" : "%s: %s", lua_tostring(L, -2), value);
+        struct curl_slist *longer = curl_slist_append(transfer->headers, lua_tostring(L, -1));
+        if (longer == NULL) {
+            no_memory(L);
+        }
+        transfer->headers = longer;
+    }
+    lua_pop(L, 1);
+}
+
+/* Pushes nil and the error of a transfer that is DONE, or CLOSED, and closes it. */
+static int push_error(lua_State *L, struct retab_transfer *transfer)
+{
+    const char *kind = transfer->kind;
+    const char *message = transfer->message;
+    if (kind == NULL) {
+        kind = "cancelled";
+        message = "the request was cancelled";
+    }
+    lua_pushnil(L);
+    lua_createtable(L, 0, 3);
+    lua_pushstring(L, kind);
+    lua_setfield(L, -2, "kind");
+    lua_pushstring(L, message);
+    lua_setfield(L, -2, "message");
+    lua_pushboolean(L, transfer->sent);
+    lua_setfield(L, -2, "sent");
+    retab_transfer_close(transfer);
+    return 2;
+}
+
+/* pool:send(request) -> transfer | nil, { kind, message }
+ * request: method, url, headers (a table of strings), body (string or nil), timeout and connect_timeout (seconds, from
+ * when the transfer has a connection), expires (seconds from now, whatever happens), max_body_bytes; bytes: the body
+ * of the response is to be a retab_bytes (bytes.h), not a string; direct: no proxy is used. Raises for misuse, and if
+ * there is not enough memory. */
+static int pool_send(lua_State *L)
+{
+    struct retab_pool *pool = check_pool(L);
+    struct retab_request request;
+    luaL_checktype(L, 2, LUA_TTABLE);
+    lua_settop(L, 2);
+    struct retab_transfer *transfer = lua_newuserdatauv(L, sizeof *transfer, 1);
+    memset(transfer, 0, sizeof *transfer);
+    luaL_getmetatable(L, TRANSFER);
+    lua_setmetatable(L, -2);
+    lua_newtable(L); /* keeps the pool as long as the transfer */
+    lua_pushvalue(L, 1);
+    lua_rawseti(L, -2, 1);
+    lua_getfield(L, 2, "bytes");
+    lua_setfield(L, -2, "bytes");
+    lua_setiuservalue(L, 3, 1);
+    lua_getfield(L, 2, "headers");
+    add_headers(L, transfer);
+    request.direct = boolean_field(L, 2, "direct");
+    request.timeout = interval_field(L, 2, "timeout");
+    request.connect_timeout = interval_field(L, 2, "connect_timeout");
+    const lua_Number most = number_field(L, 2, "max_body_bytes"), largest = (lua_Number)INT32_MAX * 1024;
+    request.max_body = most > 0 ? (size_t)(most < largest ? most : largest) : 0;
+    request.method = string_field(L, 2, "method", NULL);
+    request.method = request.method != NULL ? request.method : "GET";
+    request.body = string_field(L, 2, "body", &request.body_length);
+    request.body_length = request.body != NULL ? request.body_length : 0;
+    request.url = string_field(L, 2, "url", NULL);
+    check_field(L, request.url != NULL, 2, "url");
+    request.expires = retab_pool_now() + interval_field(L, 2, "expires");
+    /* from here on, no Lua call */
+    if (retab_pool_send(pool, transfer, &request) != 0) {
+        return no_memory(L);
+    }
+    if (transfer->state == RETAB_DONE && transfer->id == 0) {
+        return push_error(L, transfer);
+    }
+    lua_settop(L, 3);
+    return 1;
+}
+
+/* pool:step() -> true, or false: the pool is closed. Does what can be done without waiting. */
+static int pool_step(lua_State *L)
+{
+    struct retab_pool *pool = check_pool(L);
+    retab_pool_step(pool);
+    lua_pushboolean(L, pool->open);
+    return 1;
+}
+
+/* pool:wait(seconds) -> true, or false: the pool is closed, and there was no wait. Waits for the network up to so long,
+ * and does what can be done then. */
+static int pool_wait(lua_State *L)
+{
+    struct retab_pool *pool = check_pool(L);
+    retab_pool_wait(pool, microseconds(luaL_checknumber(L, 2)));
+    lua_pushboolean(L, pool->open);
+    return 1;
+}
+
+/* pool:timeout() -> seconds after which a step is due by the clock, or nil: nothing is under way */
+static int pool_timeout(lua_State *L)
+{
+    const int64_t due = retab_pool_due(check_pool(L));
+    if (due == RETAB_NEVER) {
+        lua_pushnil(L);
+    } else {
+        lua_pushnumber(L, (lua_Number)due / 1e6);
+    }
+    return 1;
+}
+
+/* pool:descriptor() -> a descriptor that is readable when a step is due by the network; nil without `events`, or if
+ * there is none: a host that steps as `timeout` says needs none */
+static int pool_descriptor(lua_State *L)
+{
+    const int descriptor = retab_pool_descriptor(check_pool(L));
+    if (descriptor < 0) {
+        lua_pushnil(L);
+    } else {
+        lua_pushinteger(L, descriptor);
+    }
+    return 1;
+}
+
+/* pool:finished() -> the id of a transfer that is done and was not reported before, or nil */
+static int pool_finished(lua_State *L)
+{
+    const int64_t id = retab_pool_finished(check_pool(L));
+    if (id == 0) {
+        lua_pushnil(L);
+    } else {
+        lua_pushinteger(L, (lua_Integer)id);
+    }
+    return 1;
+}
+
+/* pool:connections() -> the number of connections that were opened so far */
+static int pool_connections(lua_State *L)
+{
+    lua_pushinteger(L, (lua_Integer)check_pool(L)->connections);
+    return 1;
+}
+
+/* ---- a transfer ----------------------------------------------------------------------------------------------- */
+
+static struct retab_transfer *check_transfer(lua_State *L)
+{
+    return luaL_checkudata(L, 1, TRANSFER);
+}
+
+/* transfer:cancel(), and the collector of transfers */
+static int transfer_cancel(lua_State *L)
+{
+    retab_transfer_close(check_transfer(L));
+    return 0;
+}
+
+/* transfer:id() -> the number that pool:finished returns */
+static int transfer_id(lua_State *L)
+{
+    lua_pushinteger(L, (lua_Integer)check_transfer(L)->id);
+    return 1;
+}
+
+/* transfer:done() -> true if its result is there */
+static int transfer_done(lua_State *L)
+{
+    lua_pushboolean(L, check_transfer(L)->state >= RETAB_DONE);
+    return 1;
+}
+
+/* Pushes a field's name in lower case. */
+static void push_name(lua_State *L, const char *name, const char *end)
+{
+    luaL_Buffer lower;
+    luaL_buffinit(L, &lower);
+    for (; name < end; name++) {
+        luaL_addchar(&lower, *name >= 'A' && *name <= 'Z' ? (char)(*name - 'A' + 'a') : *name);
+    }
+    luaL_pushresult(&lower);
+}
+
+/* Pops a name and a value, and sets them in the table below. A second value of a name makes it an array. Returns
+ * nonzero for such a name. */
+static int add_field(lua_State *L)
+{
+    lua_pushvalue(L, -2);
+    lua_rawget(L, -4); /* table, name, value, old */
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+        lua_rawset(L, -3);
+        return 0;
+    }
+    if (lua_istable(L, -1)) {
+        lua_insert(L, -2);
+        lua_rawseti(L, -2, RETAB_INDEX(lua_rawlen(L, -2) + 1));
+        lua_pop(L, 2);
+        return 1;
+    }
+    lua_createtable(L, 2, 0); /* table, name, value, old, array */
+    lua_insert(L, -3);
+    lua_rawseti(L, -3, 1);
+    lua_rawseti(L, -2, 2);
+    lua_rawset(L, -3);
+    return 1;
+}
+
+/* Makes one value of each array in the table on top. */
+static void join_fields(lua_State *L)
+{
+    for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1)) {
+        if (lua_istable(L, -1)) {
+            luaL_Buffer joined;
+            const int values = lua_gettop(L), count = (int)lua_rawlen(L, values);
+            luaL_buffinit(L, &joined);
+            for (int i = 1; i <= count; i++) {
+                if (i > 1) {
+                    luaL_addlstring(&joined, ", ", 2);
+                }
+                lua_rawgeti(L, values, i);
+                luaL_addvalue(&joined);
+            }
+            luaL_pushresult(&joined);
+            lua_pushvalue(L, values - 1);
+            lua_insert(L, -2);
+            lua_rawset(L, values - 2);
+        }
+    }
+}
+
+/* Pushes the header lines of a response as a table. */
+static void push_headers(lua_State *L, const struct retab_buffer *head)
+{
+    const char *line = head->bytes, *const end = line + head->length;
+    int repeated = 0;
+    lua_newtable(L);
+    while (line < end) {
+        const char *line_end = memchr(line, '\n', (size_t)(end - line));
+        const char *next = line_end != NULL ? line_end + 1 : end;
+        const char *colon = memchr(line, ':', (size_t)(next - line));
+        if (colon != NULL) {
+            const char *from = colon + 1, *to = next;
+            while (from < to && strchr(" \t", *from) != NULL) {
+                from++;
+            }
+            while (to > from && strchr(" \t\r\n", to[-1]) != NULL) {
+                to--;
+            }
+            push_name(L, line, colon);
+            lua_pushlstring(L, from, (size_t)(to - from));
+            repeated |= add_field(L);
+        }
+        line = next;
+    }
+    if (repeated) {
+        join_fields(L);
+    }
+}
+
+/* transfer:result() -> { status, headers, body } | nil, { kind, message, sent }
+ * Once, after the transfer is done; from then on it counts as cancelled. sent: the server may have seen the request. */
+static int transfer_result(lua_State *L)
+{
+    struct retab_transfer *transfer = check_transfer(L);
+    lua_settop(L, 1);
+    lua_getiuservalue(L, 1, 1);
+    lua_getfield(L, 2, "bytes");
+    const int as_bytes = lua_toboolean(L, -1);
+    lua_settop(L, 2);
+    struct retab_body *body = retab_body_push(L);
+    luaL_argcheck(L, transfer->state >= RETAB_DONE, 1, "the transfer is not done");
+    if (transfer->kit == NULL) {
+        return push_error(L, transfer);
+    }
+    const int status = transfer->status;
+    retab_body_open(body, transfer);
+    lua_createtable(L, 0, 3);
+    lua_pushinteger(L, status);
+    lua_setfield(L, 3, "status");
+    push_headers(L, &body->kit->head);
+    lua_setfield(L, 3, "headers");
+    if (as_bytes) {
+        lua_pushvalue(L, 2);
+    } else {
+        lua_pushlstring(L, body->bytes.start, body->bytes.length);
+        retab_body_close(body);
+    }
+    lua_setfield(L, 3, "body");
+    return 1;
+}
+
+/* ---- registration -------------------------------------------------------------------------------------------------
+ */
+
+/* curl.clock() -> seconds, on a clock that never goes back */
+static int clock_seconds(lua_State *L)
+{
+    lua_pushnumber(L, (lua_Number)retab_pool_now() / 1e6);
+    return 1;
+}
+
+static void register_type(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFunction closer)
+{
+    luaL_newmetatable(L, name); /* filled in also if it exists: memory may have run out halfway */
+    lua_newtable(L);
+    luaL_setfuncs(L, methods, 0);
+    lua_setfield(L, -2, "__index");
+    lua_pushcfunction(L, closer);
+    lua_setfield(L, -2, "__gc");
+    lua_pushcfunction(L, closer);
+    lua_setfield(L, -2, "__close");
+    lua_pop(L, 1);
+}
 
 RETAB_EXPORT int luaopen_retab_curl(lua_State *L)
 {
-    lua_newtable(L);
-    retab_pool_register(L);
+    static const luaL_Reg pool_methods[] = {{"send", pool_send},
+                                            {"step", pool_step},
+                                            {"wait", pool_wait},
+                                            {"timeout", pool_timeout},
+                                            {"descriptor", pool_descriptor},
+                                            {"finished", pool_finished},
+                                            {"connections", pool_connections},
+                                            {"close", pool_close},
+                                            {NULL, NULL}};
+    static const luaL_Reg transfer_methods[] = {{"cancel", transfer_cancel},
+                                                {"done", transfer_done},
+                                                {"id", transfer_id},
+                                                {"result", transfer_result},
+                                                {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"pool", new_pool}, {"clock", clock_seconds}, {NULL, NULL}};
+    if (retab_process_init() != 0) {
+        return luaL_error(L, "libcurl cannot be initialized");
+    }
+    register_type(L, POOL, pool_methods, pool_close);
+    register_type(L, TRANSFER, transfer_methods, transfer_cancel);
+    retab_body_register(L);
+    luaL_newlib(L, functions);
+    /* curl_version would initialize LDAP, which takes more than a millisecond */
+    lua_pushfstring(L, "libcurl/%s", curl_version_info(CURLVERSION_NOW)->version);
+    lua_setfield(L, -2, "version");
     return 1;
 }

@@ -1,456 +1,553 @@
+#define _POSIX_C_SOURCE 200809L /* clock_gettime */
+
 #include "pool.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
-#include "../bytes.h"
-#include "http.h"
+#include "process.h"
+#include "watch.h"
 
-#define POOL "retab.curl.pool"
-#define TRANSFER "retab.curl.transfer"
+/* What the spare kits of a pool may hold together. Each has a receive buffer of libcurl's. */
+#define SPARE_BYTES ((size_t)4 * 1024 * 1024)
+#define KIT_BYTES ((size_t)128 * 1024)
 
-/* Microseconds, of seconds that may be anything. */
-static int64_t microseconds(lua_Number seconds)
+/* Lua sees a signal such as Ctrl-C when a wait ends, if the signal did not end it. */
+#define LONGEST_WAIT ((int64_t)1000000)
+
+int64_t retab_pool_now(void)
 {
-    const lua_Number longest = 1e9;
-    return seconds > 0 ? (int64_t)((seconds < longest ? seconds : longest) * 1e6) : 0;
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (int64_t)time.tv_sec * 1000000 + time.tv_nsec / 1000;
 }
 
-static int no_memory(lua_State *L)
+/* ---- lists ------------------------------------------------------------------------------------------------- */
+
+/* Moves a transfer to the end of a list, or out of all. */
+static void move(struct retab_transfer *transfer, struct retab_list *list)
 {
-    return luaL_error(L, "not enough memory");
+    struct retab_list *old = transfer->list;
+    if (old != NULL) {
+        *(transfer->previous != NULL ? &transfer->previous->next : &old->first) = transfer->next;
+        *(transfer->next != NULL ? &transfer->next->previous : &old->last) = transfer->previous;
+    }
+    transfer->list = list;
+    transfer->next = NULL;
+    if (list != NULL) {
+        transfer->previous = list->last;
+        *(list->last != NULL ? &list->last->next : &list->first) = transfer;
+        list->last = transfer;
+    }
 }
 
-/* ---- the pool -------------------------------------------------------------------------------------- */
+/* ---- libcurl's callbacks: they never call Lua --------------------------------------------------------------- */
 
-static struct retab_http_pool *check_pool(lua_State *L)
+static int on_socket(CURL *easy, curl_socket_t socket, int what, void *context, void *assigned)
 {
-    struct retab_http_pool *pool = luaL_checkudata(L, 1, POOL);
+    struct retab_pool *pool = context;
+    (void)easy;
+    (void)assigned;
+    if (retab_watch_set(pool->watch, socket, what == CURL_POLL_IN || what == CURL_POLL_INOUT,
+                        what == CURL_POLL_OUT || what == CURL_POLL_INOUT) != 0) {
+        pool->failure = errno;
+    }
+    return 0; /* after anything else, libcurl would call the transfers aborted */
+}
+
+static int on_timer(CURLM *multi, long milliseconds, void *context)
+{
+    struct retab_pool *pool = context;
+    (void)multi;
+    pool->timer = milliseconds < 0 ? RETAB_NEVER : retab_pool_now() + (int64_t)milliseconds * 1000;
+    return 0;
+}
+
+static curl_socket_t on_open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    struct retab_pool *pool = context;
+    (void)purpose;
+    if (pool->socket_count == pool->socket_room) {
+        const size_t room = pool->socket_room * 2 + 8;
+        int *larger = realloc(pool->sockets, room * sizeof *larger);
+        if (larger == NULL) {
+            return CURL_SOCKET_BAD;
+        }
+        pool->sockets = larger;
+        pool->socket_room = room;
+    }
+    const curl_socket_t socket = retab_process_new_socket(address);
+    if (socket != CURL_SOCKET_BAD) {
+        pool->sockets[pool->socket_count++] = socket;
+    }
+    return socket;
+}
+
+static int on_close_socket(void *context, curl_socket_t socket)
+{
+    struct retab_pool *pool = context;
+    for (size_t i = 0; i < pool->socket_count; i++) {
+        if (pool->sockets[i] == socket) {
+            pool->sockets[i] = pool->sockets[--pool->socket_count];
+            break;
+        }
+    }
+    if (pool->events) { /* a forked child may have the socket still, and epoll would go on to report it */
+        (void)retab_watch_set(pool->watch, socket, 0, 0);
+    }
+    return close(socket);
+}
+
+/* ---- the multi handle ------------------------------------------------------------------------------------------ */
+
+/* Returns nonzero if the pool has a multi handle. If not, errno says why. */
+static int ready(struct retab_pool *pool)
+{
+    if (pool->multi != NULL) {
+        return 1;
+    }
+    pool->process = getpid();
+    pool->timer = RETAB_NEVER;
+    if (pool->events && (pool->watch = retab_watch_open()) < 0) {
+        return 0;
+    }
+    errno = ENOMEM; /* unless libcurl's allocations say something else */
+    pool->multi = retab_process_new_multi();
     if (pool->multi == NULL) {
-        luaL_error(L, "the pool is closed");
-    }
-    return pool;
-}
-
-/* pool:close(), and its collector: every transfer ends, as cancelled. */
-static int pool_close(lua_State *L)
-{
-    retab_http_close(luaL_checkudata(L, 1, POOL));
-    return 0;
-}
-
-/* A copy of the string option `name` of the table at 1, or of the environment variable that stands in for it;
- * NULL where there is none. */
-static char *copy_option(lua_State *L, const char *name, const char *variable)
-{
-    lua_getfield(L, 1, name);
-    const char *value = lua_tostring(L, -1);
-    if (value == NULL && variable != NULL) {
-        value = getenv(variable);
-        value = value != NULL && *value != '\0' ? value : NULL;
-    }
-    char *copy = NULL;
-    if (value != NULL) {
-        const size_t size = strlen(value) + 1;
-        copy = malloc(size);
-        if (copy == NULL) {
-            no_memory(L);
+        const int problem = errno;
+        if (pool->events) {
+            retab_watch_close(pool->watch);
         }
-        /* cppcheck-suppress nullPointerRedundantCheck ; no_memory does not return */
-        memcpy(copy, value, size);
+        errno = problem;
+        return 0;
     }
-    lua_pop(L, 1);
-    return copy;
-}
-
-/* curl.pool(options) -> pool
- * options: max_connections, ca_file, ca_path, proxy; `events = true` for a host that watches
- * `descriptor` and the time that `timeout` tells, and steps when one of them is due; else it steps now and then, or
- * waits. */
-static int new_pool(lua_State *L)
-{
-    luaL_checktype(L, 1, LUA_TTABLE);
-    lua_settop(L, 1);
-    struct retab_http_pool *pool = lua_newuserdatauv(L, sizeof *pool, 0);
-    memset(pool, 0, sizeof *pool);
-    luaL_getmetatable(L, POOL);
-    lua_setmetatable(L, -2);
-
-    lua_getfield(L, 1, "max_connections");
-    pool->max_connections = (int)luaL_checkinteger(L, -1);
-    lua_getfield(L, 1, "events");
-    pool->events = lua_toboolean(L, -1);
-    lua_pop(L, 2);
-    pool->ca_file = copy_option(L, "ca_file", "SSL_CERT_FILE");
-    pool->ca_path = copy_option(L, "ca_path", "SSL_CERT_DIR");
-    pool->proxy = copy_option(L, "proxy", NULL);
-    return retab_http_open(pool) != 0 ? luaL_error(L, "no pool of connections: %s", strerror(errno)) : 1;
-}
-
-static lua_Number number_field(lua_State *L, const char *name)
-{
-    lua_getfield(L, 2, name);
-    const lua_Number number = luaL_checknumber(L, -1);
-    lua_pop(L, 1);
-    return number;
-}
-
-/* Adds the headers of the table on top. An empty value has libcurl's own spelling. */
-static void add_headers(lua_State *L, struct retab_http_transfer *transfer)
-{
-    luaL_argcheck(L, lua_istable(L, -1), 2, "it has no headers");
-    for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 2)) {
-        const char *value = luaL_checkstring(L, -1);
-        lua_pushfstring(L, *value == '\0' ? "%s;" : "%s: %s", luaL_checkstring(L, -2), value);
-        if (retab_http_header(transfer, lua_tostring(L, -1)) != 0) {
-            no_memory(L);
-        }
-    }
-}
-
-/* pool:send(request) -> transfer
- * request: url, headers (a table of strings), timeout, connect_timeout and expires (seconds: of the transfer
- * once it has a connection, and with the wait for one), max_body_bytes; bytes: the body is to be retab_bytes (bytes.h),
- * not a string. */
-static int pool_send(lua_State *L)
-{
-    struct retab_http_pool *pool = check_pool(L);
-    luaL_checktype(L, 2, LUA_TTABLE);
-    lua_settop(L, 2);
-    struct retab_http_transfer *transfer = lua_newuserdatauv(L, sizeof *transfer, 1);
-    memset(transfer, 0, sizeof *transfer);
-    luaL_getmetatable(L, TRANSFER);
-    lua_setmetatable(L, -2);
-    lua_newtable(L); /* keeps the pool as long as the transfer */
-    lua_pushvalue(L, 1);
-    lua_rawseti(L, -2, 1);
-    lua_getfield(L, 2, "bytes");
-    lua_setfield(L, -2, "bytes");
-    lua_setiuservalue(L, 3, 1);
-    if (retab_http_begin(pool, transfer) != 0) {
-        return no_memory(L);
-    }
-    lua_getfield(L, 2, "headers");
-    add_headers(L, transfer);
-    lua_getfield(L, 2, "url");
-    const char *problem = retab_http_send(transfer, luaL_checkstring(L, -1), microseconds(number_field(L, "timeout")),
-                                          microseconds(number_field(L, "connect_timeout")),
-                                          retab_http_now() + microseconds(number_field(L, "expires")),
-                                          (size_t)number_field(L, "max_body_bytes"));
-    if (problem != NULL) {
-        return luaL_error(L, "%s", problem);
-    }
-    lua_settop(L, 3);
-    return 1;
-}
-
-/* pool:step(): does what can be done without waiting */
-static int pool_step(lua_State *L)
-{
-    retab_http_step(check_pool(L));
-    return 0;
-}
-
-/* pool:wait(seconds): waits for the network, this long at most, and does what can be done then */
-static int pool_wait(lua_State *L)
-{
-    struct retab_http_pool *pool = check_pool(L);
-    retab_http_wait(pool, microseconds(luaL_checknumber(L, 2)));
-    return 0;
-}
-
-/* pool:timeout() -> the seconds after which a step is due by the clock, or nil: nothing is under way */
-static int pool_timeout(lua_State *L)
-{
-    const int64_t due = retab_http_until_due(check_pool(L));
-    if (due == RETAB_HTTP_NEVER) {
-        lua_pushnil(L);
-    } else {
-        lua_pushnumber(L, (lua_Number)due / 1e6);
-    }
-    return 1;
-}
-
-/* pool:descriptor() -> what is readable when a step is due by the network; nil without `events` */
-static int pool_descriptor(lua_State *L)
-{
-    const struct retab_http_pool *pool = check_pool(L);
+    curl_multi_setopt(pool->multi, CURLMOPT_MAXCONNECTS, (long)pool->max_connections);
     if (pool->events) {
-        lua_pushinteger(L, pool->watch);
-    } else {
-        lua_pushnil(L);
+        curl_multi_setopt(pool->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+        curl_multi_setopt(pool->multi, CURLMOPT_SOCKETDATA, pool);
+        curl_multi_setopt(pool->multi, CURLMOPT_TIMERFUNCTION, on_timer);
+        curl_multi_setopt(pool->multi, CURLMOPT_TIMERDATA, pool);
     }
     return 1;
 }
 
-/* pool:finished() -> the id of a transfer that is done and was not reported yet, or nil */
-static int pool_finished(lua_State *L)
+/* Ends a transfer that is QUEUED or RUNNING, with libcurl's code, or with kind and message. */
+static void finish(struct retab_transfer *transfer, CURLcode code, const char *kind, const char *message)
 {
-    const int64_t id = retab_http_next_finished(check_pool(L));
-    if (id == 0) {
-        lua_pushnil(L);
-    } else {
-        lua_pushinteger(L, (lua_Integer)id);
+    struct retab_pool *pool = transfer->pool;
+    struct retab_kit *kit = transfer->kit;
+    if (transfer->state == RETAB_RUNNING) {
+        long opened = 0, status = 0, sent = 0;
+        curl_easy_getinfo(kit->easy, CURLINFO_NUM_CONNECTS, &opened);
+        curl_easy_getinfo(kit->easy, CURLINFO_RESPONSE_CODE, &status);
+        curl_easy_getinfo(kit->easy, CURLINFO_REQUEST_SIZE, &sent);
+        curl_multi_remove_handle(pool->multi, kit->easy);
+        pool->connections += opened;
+        pool->running_count--;
+        transfer->status = (int)status;
+        transfer->sent = sent > 0;
     }
-    return 1;
-}
-
-/* pool:connections() -> how many were opened so far */
-static int pool_connections(lua_State *L)
-{
-    const struct retab_http_pool *pool = luaL_checkudata(L, 1, POOL);
-    lua_pushinteger(L, (lua_Integer)pool->connections);
-    return 1;
-}
-
-/* ---- a transfer ------------------------------------------------------------------------------------ */
-
-/* transfer:cancel(), and its collector */
-static int transfer_cancel(lua_State *L)
-{
-    retab_http_drop(luaL_checkudata(L, 1, TRANSFER));
-    return 0;
-}
-
-/* transfer:id() -> the number that pool:finished gives */
-static int transfer_id(lua_State *L)
-{
-    const struct retab_http_transfer *transfer = luaL_checkudata(L, 1, TRANSFER);
-    lua_pushinteger(L, (lua_Integer)transfer->id);
-    return 1;
-}
-
-/* transfer:done() -> whether its result is there */
-static int transfer_done(lua_State *L)
-{
-    lua_pushboolean(L, retab_http_is_done(luaL_checkudata(L, 1, TRANSFER)));
-    return 1;
-}
-
-/* Sets a header in the table on top: its name in lower case, its value behind those of the same name. */
-static void add_answer_header(lua_State *L, const char *name, const char *colon, const char *value, const char *end)
-{
-    luaL_Buffer lower;
-    luaL_buffinit(L, &lower);
-    for (; name < colon; name++) {
-        luaL_addchar(&lower, *name >= 'A' && *name <= 'Z' ? (char)(*name - 'A' + 'a') : *name);
-    }
-    luaL_pushresult(&lower);
-    lua_pushvalue(L, -1);
-    lua_rawget(L, -3);
-    if (lua_isnil(L, -1)) {
-        lua_pop(L, 1);
-        lua_pushlstring(L, value, (size_t)(end - value));
-    } else {
-        lua_pushliteral(L, ", ");
-        lua_pushlstring(L, value, (size_t)(end - value));
-        lua_concat(L, 3);
-    }
-    lua_rawset(L, -3);
-}
-
-/* Pushes the header lines of an answer as a table. */
-static void push_headers(lua_State *L, const struct retab_http_buffer *head)
-{
-    const char *line = head->bytes, *const end = line + head->length;
-    lua_newtable(L);
-    while (line < end) {
-        const char *line_end = memchr(line, '\n', (size_t)(end - line));
-        const char *next = line_end != NULL ? line_end + 1 : end;
-        const char *colon = memchr(line, ':', (size_t)(next - line));
-        if (colon != NULL) {
-            const char *from = colon + 1, *to = next;
-            while (from < to && strchr(" \t", *from) != NULL) {
-                from++;
-            }
-            while (to > from && strchr(" \t\r\n", to[-1]) != NULL) {
-                to--;
-            }
-            add_answer_header(L, line, colon, from, to);
-        }
-        line = next;
-    }
-}
-
-/* The body of an answer: the buffer that it was received in, until it is closed. */
-struct body {
-    struct retab_bytes bytes;
-    struct retab_http_pool *pool;
-    struct retab_http_kit *kit;
-};
-
-/* The closer of a body, in any state: the buffer is left to the next transfers. */
-static void close_bytes(struct retab_bytes *bytes)
-{
-    struct body *const body = (struct body *)(void *)bytes;
-    struct retab_http_kit *const kit = body->kit;
-    body->kit = NULL;
-    bytes->start = NULL;
-    bytes->length = 0;
-    if (kit != NULL) {
-        retab_http_retire(body->pool, kit);
-    }
-}
-
-/* A body's collector */
-static int body_collect(lua_State *L)
-{
-    close_bytes(luaL_checkudata(L, 1, RETAB_BYTES));
-    return 0;
-}
-
-/* body:close() */
-static int body_close(lua_State *L)
-{
-    struct retab_bytes *bytes = luaL_checkudata(L, 1, RETAB_BYTES);
-    if (bytes->readers > 0) {
-        bytes->close_requested = 1;
-    } else {
-        close_bytes(bytes);
-    }
-    return 0;
-}
-
-static const struct retab_bytes *check_open_body(lua_State *L)
-{
-    const struct body *body = luaL_checkudata(L, 1, RETAB_BYTES);
-    luaL_argcheck(L, body->bytes.start != NULL, 1, "the body is closed");
-    return &body->bytes;
-}
-
-/* #body -> its bytes */
-static int body_length(lua_State *L)
-{
-    lua_pushinteger(L, (lua_Integer)check_open_body(L)->length);
-    return 1;
-}
-
-/* tostring(body) -> its bytes as a string */
-static int body_string(lua_State *L)
-{
-    const struct retab_bytes *bytes = check_open_body(L);
-    lua_pushlstring(L, bytes->start, bytes->length);
-    return 1;
-}
-
-/* Pushes a closed body, which keeps the pool of the transfer at 1. */
-static struct body *push_body(lua_State *L)
-{
-    struct body *body = lua_newuserdatauv(L, sizeof *body, 1);
-    memset(body, 0, sizeof *body);
-    luaL_getmetatable(L, RETAB_BYTES);
-    lua_setmetatable(L, -2);
-    lua_getiuservalue(L, 1, 1);
-    lua_setiuservalue(L, -2, 1);
-    return body;
-}
-
-/* Makes a transfer's kit the body's own, which opens it. */
-static void open_body(struct body *body, struct retab_http_transfer *transfer)
-{
-    body->pool = transfer->pool;
-    body->kit = retab_http_take(transfer);
-    const struct retab_http_buffer *received = &body->kit->body;
-    body->bytes =
-        (struct retab_bytes){received->length > 0 ? received->bytes : "", received->length, 0, 0, close_bytes};
-}
-
-/* transfer:result() -> { status, headers, body } | nil, { kind, message }
- * Once, of a transfer that is done; from then on it counts as cancelled. */
-static int transfer_result(lua_State *L)
-{
-    struct retab_http_transfer *transfer = luaL_checkudata(L, 1, TRANSFER);
-    luaL_argcheck(L, retab_http_is_done(transfer), 1, "the transfer is not done");
-    lua_settop(L, 1);
-    struct body *body = push_body(L); /* first: whatever allocates may run a finalizer, and that close the pool */
-    const char *kind = retab_http_error_kind(transfer);
     if (kind != NULL) {
-        lua_pushnil(L);
-        lua_createtable(L, 0, 2);
-        lua_pushstring(L, kind);
-        lua_setfield(L, -2, "kind");
-        lua_pushstring(L, retab_http_error_message(transfer));
-        lua_setfield(L, -2, "message");
-        retab_http_drop(transfer);
-        return 2;
-    }
-    const int status = retab_http_status(transfer);
-    open_body(body, transfer);
-    lua_createtable(L, 0, 3);
-    lua_pushinteger(L, status);
-    lua_setfield(L, 3, "status");
-    push_headers(L, &body->kit->head);
-    lua_setfield(L, 3, "headers");
-    lua_getiuservalue(L, 1, 1);
-    lua_getfield(L, -1, "bytes");
-    if (lua_toboolean(L, -1)) {
-        lua_pushvalue(L, 2);
+        retab_transfer_fail(transfer, kind, message);
     } else {
-        lua_pushlstring(L, body->bytes.start, body->bytes.length);
-        close_bytes(&body->bytes);
+        retab_transfer_conclude(transfer, code);
     }
-    lua_setfield(L, 3, "body");
-    lua_settop(L, 3);
-    return 1;
-}
-
-/* ---- registration ---------------------------------------------------------------------------------- */
-
-/* curl.clock() -> seconds on a clock that never goes back */
-static int clock_seconds(lua_State *L)
-{
-    lua_pushnumber(L, (lua_Number)retab_http_now() / 1e6);
-    return 1;
-}
-
-/* Leaves the metatable of the type on the stack. */
-static void new_type(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFunction closer)
-{
-    luaL_newmetatable(L, name); /* filled also where it is there: memory may have run out in the middle of it */
-    lua_newtable(L);
-    luaL_setfuncs(L, methods, 0);
-    lua_setfield(L, -2, "__index");
-    lua_pushcfunction(L, closer);
-    lua_setfield(L, -2, "__gc");
-    lua_pushcfunction(L, closer);
-    lua_setfield(L, -2, "__close");
-}
-
-void retab_pool_register(lua_State *L)
-{
-    static const luaL_Reg pool_methods[] = {{"send", pool_send},
-                                            {"step", pool_step},
-                                            {"wait", pool_wait},
-                                            {"timeout", pool_timeout},
-                                            {"descriptor", pool_descriptor},
-                                            {"finished", pool_finished},
-                                            {"connections", pool_connections},
-                                            {"close", pool_close},
-                                            {NULL, NULL}};
-    static const luaL_Reg transfer_methods[] = {{"cancel", transfer_cancel},
-                                                {"done", transfer_done},
-                                                {"id", transfer_id},
-                                                {"result", transfer_result},
-                                                {NULL, NULL}};
-    static const luaL_Reg body_methods[] = {{"close", body_close}, {NULL, NULL}};
-    if (retab_http_setup() != 0) {
-        luaL_error(L, "libcurl can't be made ready");
+    transfer->state = RETAB_DONE;
+    move(transfer, &pool->ended);
+    if (transfer->kind != NULL) {
+        transfer->kit = NULL;
+        retab_pool_keep(pool, kit);
+    } else {
+        curl_easy_reset(kit->easy); /* it points to the transfer */
     }
-    new_type(L, POOL, pool_methods, pool_close);
-    new_type(L, TRANSFER, transfer_methods, transfer_cancel);
-    new_type(L, RETAB_BYTES, body_methods, body_collect);
-    lua_pushcfunction(L, body_close);
-    lua_setfield(L, -2, "__close");
-    lua_pushcfunction(L, body_length);
-    lua_setfield(L, -2, "__len");
-    lua_pushcfunction(L, body_string);
-    lua_setfield(L, -2, "__tostring");
-    lua_pop(L, 3);
-    lua_pushcfunction(L, new_pool);
-    lua_setfield(L, -2, "pool");
-    lua_pushcfunction(L, clock_seconds);
-    lua_setfield(L, -2, "clock");
-    lua_pushfstring(L, "libcurl/%s", retab_http_version());
-    lua_setfield(L, -2, "version");
+}
+
+static void finish_all(struct retab_list *list, const char *kind, const char *message)
+{
+    while (list->first != NULL) {
+        finish(list->first, CURLE_OK, kind, message);
+    }
+}
+
+/* In a child after fork: forgets what belongs to the parent. */
+static void disown(struct retab_pool *pool)
+{
+    for (size_t i = 0; i < pool->socket_count; i++) {
+        (void)close(pool->sockets[i]);
+    }
+    pool->socket_count = 0;
+    if (pool->events) {
+        retab_watch_disown(pool->watch);
+    }
+    pool->multi = NULL;
+    while (pool->running.first != NULL) {
+        struct retab_transfer *transfer = pool->running.first;
+        transfer->kit = NULL; /* libcurl's part of it is tied to the multi handle */
+        transfer->state = RETAB_DONE;
+        retab_transfer_fail(transfer, "cancelled", "the request was sent before fork");
+        move(transfer, &pool->ended);
+    }
+    pool->running_count = 0;
+    finish_all(&pool->queued, "cancelled", "the request was sent before fork");
+}
+
+/* Each function that does something with an open pool is between these two. The time since the host was due back was
+ * the caller's own: it does not count for the transfers that run. */
+static void enter(struct retab_pool *pool, struct retab_sigpipe *sigpipe)
+{
+    const int64_t now = retab_pool_now();
+    const int64_t away = retab_deadline_overstay(pool->due_back, now);
+    retab_process_block_sigpipe(sigpipe);
+    if (pool->multi != NULL && pool->process != getpid()) {
+        disown(pool);
+    }
+    if (away > 0) {
+        for (struct retab_transfer *transfer = pool->running.first; transfer != NULL; transfer = transfer->next) {
+            retab_transfer_credit(transfer, away);
+        }
+        pool->due_back = now;
+    }
+}
+
+static void leave(struct retab_pool *pool, const struct retab_sigpipe *sigpipe)
+{
+    const int64_t now = retab_pool_now();
+    pool->due_back = pool->due_back > now ? pool->due_back : now;
+    retab_process_restore_sigpipe(sigpipe);
+}
+
+/* ---- running ------------------------------------------------------------------------------------------------------
+ */
+
+/* Starts queued transfers, as many as there may be connections. Returns nonzero if there were any. */
+static int start_queued(struct retab_pool *pool)
+{
+    int started = 0;
+    while (pool->queued.first != NULL && pool->running_count < pool->max_connections) {
+        struct retab_transfer *transfer = pool->queued.first;
+        const CURLMcode code = curl_multi_add_handle(pool->multi, transfer->kit->easy);
+        if (code != CURLM_OK) {
+            finish(transfer, CURLE_OK, "connection", curl_multi_strerror(code));
+            continue;
+        }
+        transfer->state = RETAB_RUNNING;
+        transfer->deadline.started = retab_pool_now();
+        move(transfer, &pool->running);
+        pool->running_count++;
+        started = 1;
+    }
+    return started;
+}
+
+static int is_connected(const struct retab_transfer *transfer)
+{
+    return transfer->state == RETAB_RUNNING && retab_transfer_is_connected(transfer);
+}
+
+/* Finishes the transfers of a list that are late. */
+static void finish_late(struct retab_list *list, int64_t now)
+{
+    struct retab_transfer *next;
+    for (struct retab_transfer *transfer = list->first; transfer != NULL; transfer = next) {
+        next = transfer->next;
+        const enum retab_late late = retab_deadline_late(&transfer->deadline, is_connected(transfer), now);
+        if (late != RETAB_IN_TIME) {
+            finish(transfer, CURLE_OK, "timeout", "");
+            retab_transfer_conclude_late(transfer, late);
+        }
+    }
+}
+
+/* Finishes the transfers that have ended, in whichever way. */
+static void finish_ended(struct retab_pool *pool, CURLMcode code)
+{
+    int left;
+    CURLMsg *message;
+    while ((message = curl_multi_info_read(pool->multi, &left)) != NULL) {
+        if (message->msg == CURLMSG_DONE) {
+            struct retab_transfer *transfer = NULL;
+            const CURLcode result = message->data.result;
+            curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&transfer);
+            finish(transfer, result, NULL, NULL);
+        }
+    }
+    if (code != CURLM_OK) {
+        finish_all(&pool->running, "connection", curl_multi_strerror(code));
+    } else if (pool->failure != 0) {
+        char text[CURL_ERROR_SIZE];
+        (void)snprintf(text, sizeof text, "cannot watch a socket: %s", strerror(pool->failure));
+        finish_all(&pool->running, "connection", text);
+    }
+    pool->failure = 0;
+    finish_late(&pool->queued, retab_pool_now());
+    finish_late(&pool->running, retab_pool_now());
+}
+
+/* Tells libcurl which sockets are ready, and that time has passed. */
+static CURLMcode act(struct retab_pool *pool)
+{
+    struct retab_watch_event events[RETAB_WATCH_EVENTS];
+    CURLMcode code = CURLM_OK;
+    int running;
+    const int count = retab_watch_ready(pool->watch, events);
+    for (int i = 0; i < count && code == CURLM_OK; i++) {
+        code = curl_multi_socket_action(
+            pool->multi, events[i].socket,
+            (events[i].readable ? CURL_CSELECT_IN : 0) | (events[i].writable ? CURL_CSELECT_OUT : 0), &running);
+    }
+    pool->timer = RETAB_NEVER; /* unless libcurl sets it again */
+    return code == CURLM_OK ? curl_multi_socket_action(pool->multi, CURL_SOCKET_TIMEOUT, 0, &running) : code;
+}
+
+/* Does what can be done without waiting. Returns nonzero if a transfer has ended. */
+static int run(struct retab_pool *pool)
+{
+    const struct retab_transfer *const last = pool->ended.last;
+    int running;
+    if (pool->multi != NULL) {
+        do {
+            finish_ended(pool, pool->events ? act(pool) : curl_multi_perform(pool->multi, &running));
+        } while (start_queued(pool));
+    }
+    return pool->ended.last != last;
+}
+
+/* Returns the time at which something is to be done by the clock. */
+static int64_t next_due(const struct retab_pool *pool)
+{
+    const struct retab_list *const lists[] = {&pool->queued, &pool->running};
+    int64_t due = RETAB_NEVER;
+    for (int i = 0; i < 2; i++) {
+        for (const struct retab_transfer *transfer = lists[i]->first; transfer != NULL; transfer = transfer->next) {
+            const int64_t end = retab_deadline_next(&transfer->deadline, is_connected(transfer));
+            due = end < due ? end : due;
+        }
+    }
+    if (pool->queued.first != NULL && pool->running_count < pool->max_connections) {
+        return 0; /* a transfer has left its connection */
+    }
+    return pool->events && pool->timer < due ? pool->timer : due;
+}
+
+/* ---- the pool
+ * --------------------------------------------------------------------------------------------------------- */
+
+void retab_pool_open(struct retab_pool *pool)
+{
+    pool->open = 1;
+}
+
+void retab_pool_close(struct retab_pool *pool)
+{
+    struct retab_sigpipe sigpipe;
+    enter(pool, &sigpipe);
+    pool->open = 0; /* kits are not kept from now on */
+    finish_all(&pool->running, "cancelled", "the client was closed");
+    finish_all(&pool->queued, "cancelled", "the client was closed");
+    while (pool->ended.first != NULL) {
+        move(pool->ended.first, NULL);
+    }
+    while (pool->spare != NULL) {
+        struct retab_kit *kit = pool->spare;
+        pool->spare = kit->next;
+        retab_kit_free(kit);
+    }
+    if (pool->multi != NULL) {
+        curl_multi_cleanup(pool->multi);
+        pool->multi = NULL;
+        if (pool->events) {
+            retab_watch_close(pool->watch);
+        }
+    }
+    free(pool->sockets);
+    free(pool->settings.ca_file);
+    free(pool->settings.ca_path);
+    free(pool->settings.proxy);
+    pool->sockets = NULL;
+    pool->settings = (struct retab_settings){NULL, NULL, NULL};
+    leave(pool, &sigpipe);
+}
+
+static struct retab_kit *new_kit(struct retab_pool *pool)
+{
+    struct retab_kit *kit = pool->spare;
+    if (kit == NULL) {
+        return retab_kit_new();
+    }
+    pool->spare = kit->next;
+    pool->spare_count--;
+    pool->spare_bytes -= KIT_BYTES + kit->head.room + kit->body.room;
+    return kit;
+}
+
+void retab_pool_keep(struct retab_pool *pool, struct retab_kit *kit)
+{
+    const size_t bytes = KIT_BYTES + kit->head.room + kit->body.room;
+    if (!pool->open || pool->spare_count >= pool->max_connections || pool->spare_bytes + bytes > SPARE_BYTES) {
+        retab_kit_free(kit);
+        return;
+    }
+    retab_kit_reset(kit);
+    kit->next = pool->spare;
+    pool->spare = kit;
+    pool->spare_count++;
+    pool->spare_bytes += bytes;
+}
+
+/* Prepares the transfer and queues it. Returns as retab_pool_send. */
+static int enqueue(struct retab_pool *pool, struct retab_transfer *transfer, const struct retab_request *request)
+{
+    transfer->kit = new_kit(pool);
+    if (transfer->kit == NULL) {
+        return -1;
+    }
+    transfer->pool = pool;
+    const CURLcode code = retab_transfer_prepare(transfer, request, &pool->settings);
+    if (code == CURLE_OK) {
+        curl_easy_setopt(transfer->kit->easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
+        curl_easy_setopt(transfer->kit->easy, CURLOPT_OPENSOCKETDATA, pool);
+        curl_easy_setopt(transfer->kit->easy, CURLOPT_CLOSESOCKETFUNCTION, on_close_socket);
+        curl_easy_setopt(transfer->kit->easy, CURLOPT_CLOSESOCKETDATA, pool);
+        transfer->state = RETAB_QUEUED;
+        transfer->id = ++pool->ids;
+        move(transfer, &pool->queued);
+        return 0;
+    }
+    retab_pool_keep(pool, transfer->kit);
+    transfer->kit = NULL;
+    if (code == CURLE_OUT_OF_MEMORY) {
+        return -1;
+    }
+    transfer->state = RETAB_DONE;
+    transfer->kind = "connection";
+    return 0;
+}
+
+int retab_pool_send(struct retab_pool *pool, struct retab_transfer *transfer, const struct retab_request *request)
+{
+    struct retab_sigpipe sigpipe;
+    int result = 0;
+    if (!pool->open) {
+        transfer->state = RETAB_DONE;
+        retab_transfer_fail(transfer, "cancelled", "the client was closed");
+        return 0;
+    }
+    enter(pool, &sigpipe);
+    if (!ready(pool)) {
+        transfer->state = RETAB_DONE;
+        retab_transfer_fail(transfer, "connection", strerror(errno));
+    } else {
+        result = enqueue(pool, transfer, request);
+        if (start_queued(pool)) {
+            (void)run(pool);
+        }
+    }
+    leave(pool, &sigpipe);
+    return result;
+}
+
+void retab_pool_step(struct retab_pool *pool)
+{
+    struct retab_sigpipe sigpipe;
+    if (pool->open) {
+        enter(pool, &sigpipe);
+        (void)run(pool);
+        pool->due_back = retab_deadline_due_back(next_due(pool), retab_pool_now());
+        leave(pool, &sigpipe);
+    }
+}
+
+void retab_pool_wait(struct retab_pool *pool, int64_t most)
+{
+    struct retab_sigpipe sigpipe;
+    if (!pool->open) {
+        return;
+    }
+    enter(pool, &sigpipe);
+    if (!run(pool)) {
+        const int64_t due = next_due(pool), now = retab_pool_now();
+        most = due - now < most ? due - now : most;
+        most = most < LONGEST_WAIT ? most : LONGEST_WAIT;
+        const int milliseconds = most > 0 ? (int)((most + 999) / 1000) : 0;
+        if (pool->multi != NULL) {
+            const CURLMcode code = curl_multi_poll(pool->multi, NULL, 0, milliseconds, NULL);
+            if (code != CURLM_OK && errno != EINTR) {
+                finish_ended(pool, code);
+            }
+        } else {
+            (void)poll(NULL, 0, milliseconds);
+        }
+        (void)run(pool);
+    }
+    pool->due_back = 0;
+    leave(pool, &sigpipe);
+}
+
+int64_t retab_pool_due(struct retab_pool *pool)
+{
+    if (!pool->open || (pool->queued.first == NULL && pool->running.first == NULL)) {
+        return RETAB_NEVER;
+    }
+    const int64_t now = retab_pool_now();
+    const int64_t back = retab_deadline_due_back(next_due(pool), now);
+    pool->due_back = back;
+    return back - now;
+}
+
+int retab_pool_descriptor(struct retab_pool *pool)
+{
+    struct retab_sigpipe sigpipe;
+    if (!pool->open || !pool->events) {
+        return -1;
+    }
+    enter(pool, &sigpipe);
+    const int watch = ready(pool) ? pool->watch : -1;
+    leave(pool, &sigpipe);
+    return watch;
+}
+
+int64_t retab_pool_finished(struct retab_pool *pool)
+{
+    struct retab_transfer *transfer = pool->ended.first;
+    if (transfer == NULL) {
+        return 0;
+    }
+    move(transfer, NULL);
+    return transfer->id;
+}
+
+/* ---- a transfer
+ * ------------------------------------------------------------------------------------------------------- */
+
+struct retab_kit *retab_transfer_take(struct retab_transfer *transfer)
+{
+    struct retab_kit *kit = transfer->kit;
+    transfer->kit = NULL;
+    transfer->state = RETAB_CLOSED;
+    move(transfer, NULL);
+    curl_slist_free_all(transfer->headers);
+    transfer->headers = NULL;
+    return kit;
+}
+
+void retab_transfer_close(struct retab_transfer *transfer)
+{
+    struct retab_pool *pool = transfer->pool;
+    if (transfer->state == RETAB_QUEUED || transfer->state == RETAB_RUNNING) {
+        struct retab_sigpipe sigpipe;
+        enter(pool, &sigpipe);
+        if (transfer->state != RETAB_DONE) { /* as it is now in a forked child */
+            finish(transfer, CURLE_OK, "cancelled", "the request was cancelled");
+        }
+        leave(pool, &sigpipe);
+    }
+    struct retab_kit *kit = retab_transfer_take(transfer);
+    if (kit != NULL) {
+        retab_pool_keep(pool, kit);
+    }
 }

@@ -1,10 +1,91 @@
-/* What there is in Lua of HTTP: pools and transfers, two userdata. */
+/* A pool: connections, and the transfers that take turns on them, on one multi handle of libcurl. Nothing here blocks,
+ * but for retab_pool_wait. It knows nothing of Lua; module.c is its face to Lua.
+ *
+ * Who owns what: the caller owns pool and transfers, at addresses that do not change; a transfer that was sent must not
+ * outlive the memory of its pool. Either may be closed first, and any number of times. A pool that is all zero is
+ * closed. A pool opens its multi handle when it first needs it.
+ *
+ * Timeouts do not count the time in which the caller has control. After retab_pool_step and retab_pool_due, the host is
+ * expected back when something is due, and after RETAB_ATTENTION at the latest. All else is the caller's own time.
+ *
+ * After fork, a pool is as new in the child: what its parent had sent is cancelled there, and it opens connections of
+ * its own. Its parent's are closed in the child without a word to their servers. The memory of libcurl's handles for
+ * them is not freed there, since libcurl would say goodbye.
+ *
+ * A program that is started from here inherits none of the sockets, but for a pair that some versions of libcurl have
+ * while a name is resolved. */
 #ifndef RETAB_POOL_H
 #define RETAB_POOL_H
 
-#include "../compat.h"
+#include <sys/types.h>
 
-/* Adds `pool`, `clock` and `version` to the table on top. Raises where libcurl can't be made ready. */
-void retab_pool_register(lua_State *L);
+#include "transfer.h"
+
+#pragma GCC visibility push(hidden)
+
+struct retab_list {
+    struct retab_transfer *first, *last;
+};
+
+struct retab_pool {
+    int open;
+    int events;          /* the host watches the descriptor and the time; otherwise it steps, or waits */
+    int max_connections; /* at least 1 */
+    struct retab_settings settings;
+    CURLM *multi;  /* NULL: not needed so far */
+    pid_t process; /* whose multi handle it is */
+    int watch;     /* with `events` and a multi handle: the descriptor (watch.h) */
+    int failure;   /* errno of a socket that could not be watched, or 0 */
+    int *sockets;  /* libcurl's */
+    size_t socket_count, socket_room;
+    struct retab_list queued, running, ended; /* ended: DONE, and not yet reported */
+    int running_count;
+    struct retab_kit *spare;
+    int spare_count;
+    size_t spare_bytes;
+    int64_t ids, connections; /* counts, so far */
+    int64_t timer;            /* when libcurl wants to be called */
+    int64_t due_back;         /* when the host is */
+};
+
+/* Opens a pool that is all zero, but for events, max_connections and settings, whose strings it owns from now on. */
+void retab_pool_open(struct retab_pool *pool);
+
+/* Ends the transfers that are not done, as cancelled, and frees what the pool owns. */
+void retab_pool_close(struct retab_pool *pool);
+
+/* Sends a request on a NEW transfer. Returns 0, or -1: not enough memory, and the transfer is as it was. If the request
+ * cannot be sent, the transfer is DONE at once, has no id, and is not reported. */
+int retab_pool_send(struct retab_pool *pool, struct retab_transfer *transfer, const struct retab_request *request);
+
+/* Does what can be done without waiting. */
+void retab_pool_step(struct retab_pool *pool);
+
+/* Waits for the network, up to `most`, and does what can be done then. */
+void retab_pool_wait(struct retab_pool *pool, int64_t most);
+
+/* Returns how long the host may stay away, unless the descriptor is readable; RETAB_NEVER if nothing is under way. */
+int64_t retab_pool_due(struct retab_pool *pool);
+
+/* Returns the descriptor of a pool with `events`, or -1. */
+int retab_pool_descriptor(struct retab_pool *pool);
+
+/* Returns the id of a transfer that is done and was not reported before, or 0. */
+int64_t retab_pool_finished(struct retab_pool *pool);
+
+/* Keeps a kit for the next transfers, or frees it. */
+void retab_pool_keep(struct retab_pool *pool, struct retab_kit *kit);
+
+/* Closes a transfer in any state. */
+void retab_transfer_close(struct retab_transfer *transfer);
+
+/* Closes a transfer that is DONE without an error. Returns its kit, with the response: the caller gives it back to
+ * the transfer's pool with retab_pool_keep. */
+struct retab_kit *retab_transfer_take(struct retab_transfer *transfer);
+
+/* Returns the time, on the clock of all times here. */
+int64_t retab_pool_now(void);
+
+#pragma GCC visibility pop
 
 #endif

@@ -1,6 +1,12 @@
 #include "watch.h"
 
 #include <errno.h>
+#include <unistd.h>
+
+void retab_watch_close(int watch)
+{
+    (void)close(watch);
+}
 
 #if defined(__linux__)
 
@@ -11,12 +17,17 @@ int retab_watch_open(void)
     return epoll_create1(EPOLL_CLOEXEC);
 }
 
+void retab_watch_disown(int watch)
+{
+    (void)close(watch);
+}
+
 int retab_watch_set(int watch, int socket, int readable, int writable)
 {
     struct epoll_event event = {.events = (readable ? EPOLLIN : 0u) | (writable ? EPOLLOUT : 0u),
                                 .data = {.fd = socket}};
     if (event.events == 0) {
-        (void)epoll_ctl(watch, EPOLL_CTL_DEL, socket, &event); /* it may be closed already */
+        (void)epoll_ctl(watch, EPOLL_CTL_DEL, socket, &event); /* fails if the socket is not watched */
         return 0;
     }
     if (epoll_ctl(watch, EPOLL_CTL_MOD, socket, &event) == 0) {
@@ -55,7 +66,13 @@ int retab_watch_open(void)
     return watch;
 }
 
-/* Nothing is said against a filter that is deleted but was not there. */
+/* A child does not inherit a kqueue: in the child, the number may belong to any other file. */
+void retab_watch_disown(int watch)
+{
+    (void)watch;
+}
+
+/* Deleting a filter that is not there fails, which is no error here. */
 static int set_filter(int watch, int socket, short filter, int wanted)
 {
     struct kevent change;
@@ -65,8 +82,10 @@ static int set_filter(int watch, int socket, short filter, int wanted)
 
 int retab_watch_set(int watch, int socket, int readable, int writable)
 {
-    const int failed = set_filter(watch, socket, EVFILT_READ, readable);
-    return set_filter(watch, socket, EVFILT_WRITE, writable) != 0 ? -1 : failed;
+    return set_filter(watch, socket, EVFILT_READ, readable) == 0 &&
+                   set_filter(watch, socket, EVFILT_WRITE, writable) == 0
+               ? 0
+               : -1;
 }
 
 int retab_watch_ready(int watch, struct retab_watch_event *events)

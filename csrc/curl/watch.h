@@ -1,25 +1,34 @@
-/* One descriptor in the place of many: it is readable as long as one of the sockets that it watches is ready. So an
- * event loop has a single descriptor to watch, always for the same, however many sockets come and go. By epoll, or
- * kqueue. */
+/* One descriptor that stands for many sockets: it is readable while one of the sockets that it watches is ready. An
+ * event loop then has one descriptor to watch, always for the same, however many sockets come and go. It is an epoll
+ * or a kqueue instance. It knows nothing of libcurl. */
 #ifndef RETAB_WATCH_H
 #define RETAB_WATCH_H
 
-/* How many ready sockets are told of at a time; what is left is still ready the next time. */
+#pragma GCC visibility push(hidden)
+
+/* How many ready sockets are reported at a time. The others are still ready the next time. */
 #define RETAB_WATCH_EVENTS 16
 
 struct retab_watch_event {
     int socket, readable, writable;
 };
 
-/* A descriptor that watches nothing yet, for the caller to close; -1 where there can be none. */
+/* Returns a descriptor that watches nothing yet, or -1 with errno set. The caller owns it. */
 int retab_watch_open(void);
 
-/* From now on a socket is watched for this, and for nothing else; for neither, it is let go of. One that is closed is
- * so by itself. 0, or -1 where that can't be. */
+void retab_watch_close(int watch);
+
+/* Closes what a forked child has inherited of the descriptor, so that its parent does not notice. */
+void retab_watch_disown(int watch);
+
+/* Watches a socket for this and for nothing else; for neither, the socket is no longer watched. Returns 0, or -1 with
+ * errno set. */
 int retab_watch_set(int watch, int socket, int readable, int writable);
 
-/* Which sockets are ready now, in room for RETAB_WATCH_EVENTS. How many there are. An error of a socket makes it ready
- * for both. */
+/* Fills in the sockets that are ready now, at most RETAB_WATCH_EVENTS, and returns their number. A socket with an
+ * error is ready for both. */
 int retab_watch_ready(int watch, struct retab_watch_event *events);
+
+#pragma GCC visibility pop
 
 #endif

@@ -1,0 +1,354 @@
+#include "transfer.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A larger header is refused. No honest server comes near. */
+#define HEADER_BYTES ((size_t)256 * 1024)
+
+/* libcurl's receive buffer: a page of runs takes one or two reads. */
+#define RECEIVE_BYTES 131072L
+
+static const char too_large_body[] = "the response is larger than max_body_bytes";
+static const char too_large_head[] = "the header of the response is larger than 256 KiB";
+static const char no_memory[] = "not enough memory for the response";
+
+/* ---- kits -------------------------------------------------------------------------------------------- */
+
+struct retab_kit *retab_kit_new(void)
+{
+    struct retab_kit *kit = calloc(1, sizeof *kit);
+    if (kit != NULL && (kit->easy = curl_easy_init()) == NULL) {
+        free(kit);
+        return NULL;
+    }
+    return kit;
+}
+
+void retab_kit_free(struct retab_kit *kit)
+{
+    curl_easy_cleanup(kit->easy);
+    free(kit->head.bytes);
+    free(kit->body.bytes);
+    free(kit);
+}
+
+void retab_kit_reset(struct retab_kit *kit)
+{
+    curl_easy_reset(kit->easy);
+    kit->head.length = kit->body.length = 0;
+}
+
+/* Returns nonzero if there is room for `more` bytes after those that are there. */
+static int reserve(struct retab_buffer *buffer, size_t more)
+{
+    const size_t need = buffer->length + more;
+    if (need <= buffer->room) {
+        return 1;
+    }
+    const size_t room = need > buffer->room * 2 ? need : buffer->room * 2;
+    char *larger = realloc(buffer->bytes, room);
+    if (larger == NULL) {
+        return 0;
+    }
+    buffer->bytes = larger;
+    buffer->room = room;
+    return 1;
+}
+
+/* ---- libcurl's callbacks: they never call Lua ---------------------------------------------------------- */
+
+/* Refuses the response. Returns the number of bytes consumed, as libcurl requires: any other number ends it. */
+static size_t refuse(struct retab_transfer *transfer, const char *reason)
+{
+    transfer->refused = reason;
+    return 0;
+}
+
+/* Appends bytes and a NUL. Returns the number of bytes consumed. */
+static size_t append(struct retab_transfer *transfer, struct retab_buffer *buffer, const char *bytes, size_t length)
+{
+    if (!reserve(buffer, length + 1)) {
+        return refuse(transfer, no_memory);
+    }
+    memcpy(buffer->bytes + buffer->length, bytes, length);
+    buffer->length += length;
+    buffer->bytes[buffer->length] = '\0';
+    return length;
+}
+
+/* Called for each line: a status line, header fields, an empty line, perhaps all of it again after an interim response,
+ * and after the body for trailers. */
+static size_t on_header(char *bytes, size_t size, size_t count, void *context)
+{
+    struct retab_transfer *transfer = context;
+    struct retab_buffer *head = &transfer->kit->head;
+    const size_t length = size * count;
+    transfer->head_bytes += length;
+    if (transfer->head_bytes > HEADER_BYTES) {
+        return refuse(transfer, too_large_head);
+    }
+    if (!transfer->in_head && length >= 5 && memcmp(bytes, "HTTP/", 5) == 0) {
+        transfer->in_head = 1;
+        head->length = 0; /* an interim response may come first */
+        return length;
+    }
+    if (length == 0 || *bytes == '\r' || *bytes == '\n') {
+        transfer->in_head = 0;
+        return length;
+    }
+    return append(transfer, head, bytes, length);
+}
+
+static size_t on_body(char *bytes, size_t size, size_t count, void *context)
+{
+    struct retab_transfer *transfer = context;
+    struct retab_buffer *body = &transfer->kit->body;
+    const size_t length = size * count;
+    if (length > transfer->max_body - body->length) {
+        return refuse(transfer, too_large_body);
+    }
+    if (body->length == 0) {
+        curl_off_t expected = -1;
+        curl_easy_getinfo(transfer->kit->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &expected);
+        if (expected > 0 && (uint64_t)expected <= transfer->max_body) {
+            (void)reserve(body, (size_t)expected + 1); /* a smaller room may still be enough */
+        }
+    }
+    return append(transfer, body, bytes, length);
+}
+
+/* ---- the request ----------------------------------------------------------------------------------------- */
+
+static int has_header(const struct curl_slist *headers, const char *name)
+{
+    const size_t length = strlen(name);
+    for (; headers != NULL; headers = headers->next) {
+        if (curl_strnequal(headers->data, name, length) && strchr(":;", headers->data[length]) != NULL) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* Removes a header that libcurl would add by itself. */
+static CURLcode suppress_header(struct retab_transfer *transfer, const char *name, const char *line)
+{
+    if (has_header(transfer->headers, name)) {
+        return CURLE_OK;
+    }
+    struct curl_slist *longer = curl_slist_append(transfer->headers, line);
+    if (longer == NULL) {
+        return CURLE_OUT_OF_MEMORY;
+    }
+    transfer->headers = longer;
+    return CURLE_OK;
+}
+
+/* A request with a body, or with a method whose requests have one by definition: then it says that it is empty. */
+static CURLcode set_upload(struct retab_transfer *transfer, const struct retab_request *request)
+{
+    CURL *easy = transfer->kit->easy;
+    CURLcode code = suppress_header(transfer, "Content-Type", "Content-Type:");
+    if (code == CURLE_OK) {
+        code = suppress_header(transfer, "Expect", "Expect:");
+    }
+    curl_easy_setopt(easy, CURLOPT_POST, 1L);
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_length);
+    /* libcurl sends a request again if a connection that it uses again breaks. This must not happen twice to a server.
+     */
+    curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+    return code != CURLE_OK ? code : curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, request->body ? request->body : "");
+}
+
+static CURLcode set_method(struct retab_transfer *transfer, const struct retab_request *request)
+{
+    static const char *const uploads[] = {"POST", "PUT", "PATCH"};
+    CURL *easy = transfer->kit->easy;
+    int upload = request->body != NULL;
+    for (size_t i = 0; i < sizeof uploads / sizeof *uploads; i++) {
+        upload = upload || strcmp(request->method, uploads[i]) == 0;
+    }
+    if (strcmp(request->method, "HEAD") == 0) {
+        return curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+    }
+    const CURLcode code = upload ? set_upload(transfer, request) : CURLE_OK;
+    if (code != CURLE_OK || strcmp(request->method, upload ? "POST" : "GET") == 0) {
+        return code;
+    }
+    return curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
+}
+
+/* If a file or a directory of authorities is given, libcurl must not add its own default for the other one. */
+static CURLcode set_trust(CURL *easy, const struct retab_settings *settings)
+{
+    if (settings->ca_file == NULL && settings->ca_path == NULL) {
+        return CURLE_OK;
+    }
+    const CURLcode code = curl_easy_setopt(easy, CURLOPT_CAINFO, settings->ca_file);
+    return code != CURLE_OK ? code : curl_easy_setopt(easy, CURLOPT_CAPATH, settings->ca_path);
+}
+
+/* The options that can fail, since they copy a string. */
+static CURLcode set_strings(struct retab_transfer *transfer, const struct retab_request *request,
+                            const struct retab_settings *settings)
+{
+    CURL *easy = transfer->kit->easy;
+    const char *proxy = request->direct ? "" : settings->proxy;
+#if CURL_AT_LEAST_VERSION(7, 85, 0)
+    CURLcode code = curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+#else
+    CURLcode code = curl_easy_setopt(easy, CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
+#endif
+    if (code == CURLE_OK) {
+        code = curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "");
+    }
+    if (code == CURLE_OK && proxy != NULL) {
+        code = curl_easy_setopt(easy, CURLOPT_PROXY, proxy);
+    }
+    if (code == CURLE_OK) {
+        code = set_trust(easy, settings);
+    }
+    if (code == CURLE_OK) {
+        code = set_method(transfer, request);
+    }
+    if (code != CURLE_OK) {
+        (void)snprintf(transfer->message, sizeof transfer->message, "libcurl refuses the request: %s",
+                       curl_easy_strerror(code));
+        return code;
+    }
+    code = curl_easy_setopt(easy, CURLOPT_URL, request->url);
+    if (code != CURLE_OK) {
+        (void)snprintf(transfer->message, sizeof transfer->message, "the URL is too long (%zu bytes)",
+                       strlen(request->url));
+    }
+    return code;
+}
+
+/* Tells libcurl too, which divides the time for a connection among the addresses of the server. */
+static void set_connect_timeout(struct retab_transfer *transfer)
+{
+    const int64_t limit = (int64_t)INT32_MAX;
+    const int64_t milliseconds = (transfer->deadline.connect_timeout + transfer->deadline.credit) / 1000 + 1;
+    curl_easy_setopt(transfer->kit->easy, CURLOPT_CONNECTTIMEOUT_MS,
+                     (long)(milliseconds < limit ? milliseconds : limit));
+}
+
+CURLcode retab_transfer_prepare(struct retab_transfer *transfer, const struct retab_request *request,
+                                const struct retab_settings *settings)
+{
+    CURL *easy = transfer->kit->easy;
+    const CURLcode code = set_strings(transfer, request, settings);
+    if (code != CURLE_OK) {
+        return code;
+    }
+    transfer->deadline =
+        (struct retab_deadline){request->timeout, request->connect_timeout, request->expires, RETAB_NEVER, 0};
+    transfer->max_body = request->max_body;
+    set_connect_timeout(transfer);
+#if CURL_AT_LEAST_VERSION(7, 87, 0)
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* a name server that hangs does not delay a timeout */
+#endif
+    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, RECEIVE_BYTES);
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+    curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
+    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->headers);
+    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
+    curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->message);
+    return CURLE_OK;
+}
+
+int retab_transfer_is_connected(const struct retab_transfer *transfer)
+{
+    curl_off_t took = 0;
+    curl_easy_getinfo(transfer->kit->easy, CURLINFO_PRETRANSFER_TIME_T, &took);
+    return took > 0;
+}
+
+void retab_transfer_credit(struct retab_transfer *transfer, int64_t interval)
+{
+    transfer->deadline.credit += interval;
+    set_connect_timeout(transfer);
+}
+
+/* ---- the end ----------------------------------------------------------------------------------------------- */
+
+/* An alert of the server that says that it wants a client certificate. It arrives in the handshake, or with TLS 1.3
+ * when the response is read. */
+static int wants_client_certificate(CURLcode code, const char *message)
+{
+    return code == CURLE_SSL_CLIENTCERT || strstr(message, "certificate required") != NULL ||
+           (code == CURLE_SSL_CONNECT_ERROR && strstr(message, "alert handshake failure") != NULL);
+}
+
+static const char *kind_of(CURLcode code)
+{
+    switch (code) {
+    case CURLE_OK:
+        return NULL;
+    case CURLE_OPERATION_TIMEDOUT:
+        return "timeout";
+    case CURLE_WRITE_ERROR: /* of libcurl's decompression: our own callbacks refuse with a reason */
+    case CURLE_BAD_CONTENT_ENCODING:
+        return "decode";
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_CRL_BADFILE:
+    case CURLE_SSL_ISSUER_ERROR:
+    case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
+    case CURLE_SSL_INVALIDCERTSTATUS:
+        return "tls";
+    default:
+        return "connection";
+    }
+}
+
+void retab_transfer_fail(struct retab_transfer *transfer, const char *kind, const char *message)
+{
+    transfer->kind = kind;
+    (void)snprintf(transfer->message, sizeof transfer->message, "%s", message);
+}
+
+void retab_transfer_conclude(struct retab_transfer *transfer, CURLcode code)
+{
+    if (transfer->refused != NULL) {
+        retab_transfer_fail(transfer, transfer->refused == no_memory ? "connection" : "too_large", transfer->refused);
+    } else if (code == CURLE_OK && (transfer->in_head || transfer->status < 200)) {
+        retab_transfer_fail(transfer, "connection", "the connection was closed inside the header of the response");
+    } else if (code == CURLE_OPERATION_TIMEDOUT) { /* only the time for a connection is libcurl's */
+        retab_transfer_conclude_late(transfer, RETAB_LATE_CONNECTION);
+    } else if (wants_client_certificate(code, transfer->message)) {
+        retab_transfer_fail(transfer, "tls",
+                            "the server asks for a client certificate, which this library does not have");
+    } else {
+        transfer->kind = kind_of(code);
+        if (transfer->kind != NULL && transfer->message[0] == '\0') {
+            retab_transfer_fail(transfer, transfer->kind, curl_easy_strerror(code));
+        }
+    }
+}
+
+void retab_transfer_conclude_late(struct retab_transfer *transfer, enum retab_late late)
+{
+    const struct retab_deadline *deadline = &transfer->deadline;
+    if (late == RETAB_LATE_CALL) {
+        retab_transfer_fail(transfer, "timeout", "no response before the deadline of the call");
+    } else {
+        const int connecting = late == RETAB_LATE_CONNECTION;
+        transfer->kind = "timeout";
+        (void)snprintf(transfer->message, sizeof transfer->message, "no %s within %g s",
+                       connecting ? "connection" : "response",
+                       (double)(connecting ? deadline->connect_timeout : deadline->timeout) / 1e6);
+    }
+}
