@@ -11,7 +11,7 @@
 #define RECEIVE_BYTES 131072L
 
 static const char too_large_body[] = "the response is larger than max_body_bytes";
-static const char too_large_head[] = "the header of the response is larger than 256 KiB";
+static const char too_large_head[] = "the header of the response, or one line of it, is too large";
 static const char no_memory[] = "not enough memory for the response";
 
 /* ---- kits -------------------------------------------------------------------------------------------- */
@@ -283,12 +283,26 @@ void retab_transfer_credit(struct retab_transfer *transfer, int64_t interval)
 
 /* ---- the end ----------------------------------------------------------------------------------------------- */
 
-/* An alert of the server that says that it wants a client certificate. It arrives in the handshake, or with TLS 1.3
- * when the response is read. */
-static int wants_client_certificate(CURLcode code, const char *message)
+/* A server that asks for a client certificate says so with an alert: in the handshake, where TLS 1.2 only knows a
+ * general one, or with TLS 1.3 when the response is read. Returns the words for it, or NULL. */
+static const char *refused_certificate(CURLcode code, const char *message)
 {
-    return code == CURLE_SSL_CLIENTCERT || strstr(message, "certificate required") != NULL ||
-           (code == CURLE_SSL_CONNECT_ERROR && strstr(message, "alert handshake failure") != NULL);
+    if (code == CURLE_SSL_CLIENTCERT || strstr(message, "certificate required") != NULL) {
+        return "the server asks for a client certificate, which this library does not have";
+    }
+    if (code == CURLE_SSL_CONNECT_ERROR && strstr(message, "alert handshake failure") != NULL) {
+        return "the server refuses the TLS handshake: it may ask for a client certificate, which this library does not "
+               "have";
+    }
+    return NULL;
+}
+
+/* Returns nonzero if libcurl's own limits have ended the transfer: that of a header line is a little over 100,000
+ * bytes, and before libcurl 8 a longer one counts as missing memory. */
+static int is_too_large(CURLcode code, int in_head)
+{
+    const int curle_too_large = 100; /* CURLE_TOO_LARGE, since 8.6 */
+    return (int)code == curle_too_large || (code == CURLE_OUT_OF_MEMORY && in_head);
 }
 
 static const char *kind_of(CURLcode code)
@@ -322,15 +336,17 @@ void retab_transfer_fail(struct retab_transfer *transfer, const char *kind, cons
 
 void retab_transfer_conclude(struct retab_transfer *transfer, CURLcode code)
 {
+    const char *refusal = refused_certificate(code, transfer->message);
     if (transfer->refused != NULL) {
         retab_transfer_fail(transfer, transfer->refused == no_memory ? "connection" : "too_large", transfer->refused);
     } else if (code == CURLE_OK && (transfer->in_head || transfer->status < 200)) {
         retab_transfer_fail(transfer, "connection", "the connection was closed inside the header of the response");
     } else if (code == CURLE_OPERATION_TIMEDOUT) { /* only the time for a connection is libcurl's */
         retab_transfer_conclude_late(transfer, RETAB_LATE_CONNECTION);
-    } else if (wants_client_certificate(code, transfer->message)) {
-        retab_transfer_fail(transfer, "tls",
-                            "the server asks for a client certificate, which this library does not have");
+    } else if (refusal != NULL) {
+        retab_transfer_fail(transfer, "tls", refusal);
+    } else if (is_too_large(code, transfer->in_head)) {
+        retab_transfer_fail(transfer, "too_large", too_large_head);
     } else {
         transfer->kind = kind_of(code);
         if (transfer->kind != NULL && transfer->message[0] == '\0') {
