@@ -1,0 +1,13 @@
+--- Turns an object with methods into a driver: a table of functions that are called with a dot.
+local names = { "send", "await", "cancel", "sleep", "now", "ready", "await_any", "spawn", "connections", "close" }
+
+--- @param object table whose methods carry these names, as far as it has them
+--- @return retab.Driver
+return function(object)
+  local driver = {}
+  for _, name in ipairs(names) do
+    local method = object[name]
+    if method then driver[name] = function(...) return method(object, ...) end end
+  end
+  return driver
+end
