@@ -1,16 +1,29 @@
---- Coroutines that wait: what the drivers of event loops have in common.
+--- Coroutines that wait: what the drivers of event loops share.
 local task = {}
 
---- Whether the caller runs in a coroutine that can be suspended.
+--- Returns true if the caller runs in a coroutine that may be suspended. Lua 5.3 and later know it exactly; before them
+--- a C function on the coroutine's stack shows only when the coroutine yields: see task.suspend.
 task.can_yield = coroutine.isyieldable or function()
-  return coroutine.running() ~= nil
+  local thread, is_main = coroutine.running()
+  return thread ~= nil and not is_main
 end
 
---- What is told of the errors of spawned coroutines, by coroutine.
+--- Yields. Returns false if a C function on the stack forbids it. PUC 5.1 raises an error instead: its pcall is such a
+--- C function itself.
+local function yield()
+  coroutine.yield()
+  return true
+end
+
+if rawget(_G, "jit") or _VERSION == "Lua 5.2" then
+  function yield() return (pcall(coroutine.yield)) end
+end
+
+--- What reports the errors of spawned coroutines, by coroutine.
 local reports = setmetatable({}, { __mode = "k" })
 
---- Goes on with a coroutine. An error that nobody in it caught goes, with its traceback, to the report of
---- a spawned one; else it is raised here, and the event loop that called shows it in its own way.
+--- Resumes a coroutine. An error that nothing in it caught goes, with its traceback, to the report of a spawned
+--- coroutine; otherwise it is raised here, and the event loop that called shows it in its own way.
 local function resume(thread, ...)
   local ok, problem = coroutine.resume(thread, ...)
   if ok then return end
@@ -22,44 +35,54 @@ end
 
 --- Suspends the running coroutine until `done()`.
 --- @param done function
---- @param arm function called with the function that resumes, which the event is to call once. Somebody else
----   may resume the coroutine meanwhile: it is suspended again, or goes on if the event has come, and what it
----   is suspended for afterwards is left alone.
+--- @param arm function called with the function that resumes, which the event calls once. Other code may resume the
+---   coroutine meanwhile: it is suspended again until `done()`, and what it waits for afterwards is left alone.
+--- @return boolean suspended false if the coroutine cannot yield here
 function task.suspend(done, arm)
   local thread, suspended = coroutine.running(), true
   arm(function()
     if suspended and coroutine.status(thread) == "suspended" then resume(thread) end
   end)
-  repeat coroutine.yield() until done()
+  repeat suspended = yield() until not suspended or done()
+  local waited = suspended
   suspended = false
+  return waited
 end
 
---- Calls `f` when the value returned is collected; tables have no __gc in 5.1.
+--- Calls `f` when the returned value is collected, or when the Lua state closes: then finalizers run in the reverse
+--- order of creation, so that the guard still finds what was created before it. What `f` raises is dropped: LuaJIT
+--- can crash where a finalizer raises. Lua 5.1 has no `__gc` for tables.
 --- @param f function
 --- @return any guard
 function task.on_collect(f)
-  local guard = newproxy and newproxy(true) or setmetatable({}, { __gc = f })
-  if newproxy then getmetatable(guard).__gc = f end
+  local function finalize() pcall(f) end
+  if not newproxy then return setmetatable({}, { __gc = finalize }) end
+  local guard = newproxy(true)
+  getmetatable(guard).__gc = finalize
   return guard
 end
 
---- Where errors go that have no host to show them.
+--- Reports an error where the host shows none.
 --- @param message string
 function task.report(message)
   io.stderr:write(message, "\n")
 end
 
---- Runs a function in a coroutine of its own, up to where it waits first.
---- @param report function|nil takes the message and traceback of an error that nobody caught; writes it to
----   stderr unless given
+--- Runs a function in a coroutine of its own, up to its first wait.
+--- @param report function|nil takes the message and traceback of an error that nothing caught (default: task.report)
 --- @param f function
---- @param ... any what it is called with
+--- @param ... any its arguments
 --- @return thread
 function task.spawn(report, f, ...)
   local thread = coroutine.create(f)
   reports[thread] = report or task.report
   resume(thread, ...)
   return thread
+end
+
+--- Returns the error of a call whose client was closed.
+function task.closed()
+  return { kind = "cancelled", message = "the client was closed" }
 end
 
 return task

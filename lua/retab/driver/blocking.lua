@@ -1,72 +1,76 @@
---- The driver of plain scripts: a wait is a wait of the whole process. While one request is waited for, all
---- others that were sent go on too.
+--- The driver of plain scripts: a wait blocks the process. While it waits for one request, all others that were sent
+--- make progress too.
+local bind = require "retab.driver.bind"
 local curl = require "retab.curl"
 local task = require "retab.task"
 
 local blocking = {}
 
+local Driver = {}
+Driver.__index = Driver
+
+--- Seconds: a wait that only the network or a timeout ends.
 local forever = 1e9
+
+--- What `now` adds to the monotonic clock.
+local epoch = os.time() - curl.clock()
+
+function Driver:send(request)
+  return self.pool:send(request)
+end
+
+function Driver:await(transfer)
+  while not transfer:done() do self.pool:wait(forever) end
+  return transfer:result()
+end
+
+function Driver:await_any(transfers)
+  while true do
+    for _, transfer in ipairs(transfers) do
+      if transfer:done() then return end
+    end
+    self.pool:wait(forever)
+  end
+end
+
+function Driver:cancel(transfer) -- luacheck: no unused args
+  transfer:cancel()
+end
+
+function Driver:now() -- luacheck: no unused args
+  return epoch + curl.clock()
+end
+
+function Driver:sleep(seconds)
+  local ends = curl.clock() + seconds
+  repeat
+    self.pool:wait(math.max(0, ends - curl.clock()))
+  until self.closed or curl.clock() >= ends
+end
+
+function Driver:ready(transfer)
+  self.pool:step()
+  return transfer:done()
+end
+
+--- Runs `f` at once, to its end unless it yields. An error that it raises is reported.
+function Driver:spawn(f, ...) -- luacheck: no unused args
+  return task.spawn(nil, f, ...)
+end
+
+function Driver:connections()
+  return self.pool:connections()
+end
+
+function Driver:close()
+  self.closed = true
+  self.pool:close()
+end
 
 --- @param settings table max_connections, ca_file, ca_path, proxy
 --- @return retab.Driver
 function blocking.new(settings)
-  local pool = curl.pool(settings)
-  local epoch = os.time() - curl.clock()
-  local driver = {}
-
-  function driver.send(request)
-    return pool:send(request)
-  end
-
-  function driver.await(transfer)
-    while not transfer:done() do pool:wait(forever) end
-    return transfer:result()
-  end
-
-  --- Waits until one of them is done.
-  function driver.await_any(transfers)
-    while true do
-      for _, transfer in ipairs(transfers) do
-        if transfer:done() then return end
-      end
-      pool:wait(forever)
-    end
-  end
-
-  function driver.cancel(transfer)
-    transfer:cancel()
-  end
-
-  function driver.now()
-    return epoch + curl.clock()
-  end
-
-  function driver.sleep(seconds)
-    local ends = curl.clock() + seconds
-    repeat
-      pool:wait(math.max(0, ends - curl.clock()))
-    until curl.clock() >= ends
-  end
-
-  function driver.ready(transfer)
-    pool:step()
-    return transfer:done()
-  end
-
-  --- Runs `f` at once, to its end unless it yields; what it raises is reported.
-  function driver.spawn(f, ...)
-    return task.spawn(nil, f, ...)
-  end
-
-  function driver.connections()
-    return pool:connections()
-  end
-
-  function driver.close()
-    pool:close()
-  end
-
-  return driver
+  return bind(setmetatable({ pool = curl.pool(settings), closed = false }, Driver))
 end
 
 return blocking

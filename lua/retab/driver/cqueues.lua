@@ -1,155 +1,170 @@
---- The driver of cqueues: the descriptor of all of libcurl's sockets is polled by the cqueue that runs the
---- caller. One of the waiting coroutines polls for all; the others wait for a condition each.
---- Outside of any cqueue, cqueues.poll itself waits.
+--- The driver of cqueues. In each cqueue whose coroutines wait, one more coroutine, the pump, polls the one descriptor
+--- that stands for all of libcurl's sockets and lets libcurl act; each waiting coroutine has a condition, which the pump
+--- signals. The pump is not a coroutine of the user, so that only the cqueue itself can abandon it. Outside of any
+--- cqueue a wait blocks the process.
 local auxlib = require "cqueues.auxlib"
+local bind = require "retab.driver.bind"
 local condition = require "cqueues.condition"
 local cqueues = require "cqueues"
 local curl = require "retab.curl"
 local task = require "retab.task"
 
-local driver_module = {}
+local driver = {}
 
---- Seconds for which a walk goes on over pages that are there already, before others get their turn.
-local stretch = 0.002
+local Driver = {}
+Driver.__index = Driver
 
---- Coroutines woken by one poll: each decodes its page at once, and others want their turn.
-local wakes = 8
+--- What `now` adds to the monotonic clock.
+local epoch = os.time() - cqueues.monotime()
+
+--- Open pools and their descriptors. A pool must not be collected before every cqueue has let go of its descriptor, so
+--- it is kept here until it is closed.
+local open = {}
+
+local function close(pool)
+  local descriptor = open[pool]
+  if not descriptor then return end
+  open[pool] = nil
+  cqueues.cancel(descriptor) -- whoever polls it is woken
+  pool:close()
+end
+
+--- Wakes the next coroutine whose transfer has ended. Returns false if there is none.
+local function wake_one(self)
+  for id in self.pool.finished, self.pool do
+    local waiter = self.waiting[id]
+    if waiter then
+      waiter:signal()
+      return true
+    end
+  end
+  return false
+end
+
+--- Moves all transfers for as long as coroutines of the cqueue `here` wait. It wakes one of them at a time: it may
+--- decode a page, and the cqueue's other coroutines come before the next one.
+local function pump(self, here)
+  local more = false
+  while not self.closed do
+    local seconds = self.pool:timeout()
+    if not (more or seconds) then self.waiters[here] = nil end -- what is counted was abandoned
+    if not self.waiters[here] then break end
+    cqueues.poll(self.changed, self.network, more and 0 or seconds)
+    if not self.closed then
+      self.pool:step()
+      more = wake_one(self)
+    end
+  end
+  self.pumps[here] = nil
+end
+
+local function wait_in(self, here, id, done)
+  local waiter = condition.new()
+  self.waiting[id] = waiter
+  self.waiters[here] = (self.waiters[here] or 0) + 1
+  if not self.pumps[here] then
+    self.pumps[here] = true
+    here:wrap(pump, self, here)
+  end
+  while not done() do waiter:wait() end
+  local left = (self.waiters[here] or 1) - 1
+  self.waiters[here] = left > 0 and left or nil
+  if left == 0 then self.changed:signal() end
+end
+
+function Driver:send(request)
+  if self.closed then return nil, task.closed() end
+  local transfer, err = self.pool:send(request)
+  self.changed:signal()
+  return transfer, err
+end
+
+function Driver:await(transfer)
+  local function done() return self.closed or transfer:done() end
+  local here = cqueues.running()
+  if done() then
+    self:sleep(0)
+  elseif here then
+    wait_in(self, here, transfer:id(), done)
+  end
+  while not done() do
+    cqueues.poll(self.network, self.pool:timeout())
+    if not self.closed then self.pool:step() end
+  end
+  if self.closed then return nil, task.closed() end
+  return transfer:result()
+end
+
+function Driver:cancel(transfer)
+  transfer:cancel()
+  if self.closed then return end
+  self.pool:step() -- a queued transfer may have its connection now
+  local waiter = self.waiting[transfer:id()]
+  if waiter then waiter:signal() end
+  self.changed:signal()
+end
+
+--- Sleeps until the time has come, or until the client is closed.
+function Driver:sleep(seconds)
+  if not self.closed then cqueues.poll(self.ending, seconds) end
+end
+
+function Driver:now() -- luacheck: no unused args
+  return epoch + cqueues.monotime()
+end
+
+function Driver:ready(transfer) -- luacheck: no unused args
+  return transfer:done()
+end
+
+function Driver:connections()
+  return self.pool:connections()
+end
+
+--- Resumes a spawned coroutine until it ends. What it yields, other than its waits, goes to the cqueue.
+local function follow(thread, ok, ...)
+  if not ok then return task.report(debug.traceback(thread, tostring((...)))) end
+  if coroutine.status(thread) ~= "dead" then return follow(thread, auxlib.resume(thread, coroutine.yield(...))) end
+end
+
+--- Runs `f` in the cqueue that runs the caller. `f` gets a coroutine inside the cqueue's own: an error that is raised
+--- in the cqueue's own coroutine ends the cqueue's loop.
+function Driver:spawn(f, ...) -- luacheck: no unused args
+  local here = cqueues.running()
+  if not here then return task.spawn(nil, f, ...) end
+  local thread = coroutine.create(f)
+  here:wrap(function(...) follow(thread, auxlib.resume(thread, ...)) end, ...)
+  return thread
+end
+
+function Driver:close()
+  if self.closed then return end
+  self.closed = true
+  close(self.pool)
+  for _, waiter in pairs(self.waiting) do waiter:signal() end
+  self.changed:signal()
+  self.ending:signal()
+end
 
 --- @param settings table max_connections, ca_file, ca_path, proxy
 --- @return retab.Driver
-function driver_module.new(settings)
+function driver.new(settings)
   local pool = curl.pool {
     max_connections = settings.max_connections, ca_file = settings.ca_file, ca_path = settings.ca_path,
     proxy = settings.proxy, events = true,
   }
-  local driver = {}
-  local network = { pollfd = pool:descriptor(), events = "r" } -- what cqueues.poll takes
-  local waiting = {} -- transfer id -> the condition of its coroutine
-  local pollers = {} -- transfer id -> whether its coroutine polls: one in each cqueue
-  local polling = setmetatable({}, { __mode = "v" }) -- `here`: the cqueue whose coroutine polls for all, if it lives
-  local changed = condition.new() -- there is something else to poll for
-  local more = false -- maybe there are finished transfers whose coroutines were not woken yet
-  local turned = 0 -- when others had their turn last, as far as a wait here shows
-  local closed = false
-
-  --- Closes what a closed driver has. Not while a coroutine polls: cqueues must have let go of the descriptor.
-  local function close_pool()
-    cqueues.cancel(network.pollfd)
-    pool:close()
-  end
-
-  --- After anything that can have changed when a step is due, or ended a transfer.
-  local function settle()
-    if polling.here then
-      changed:signal()
-    elseif closed then
-      close_pool()
-    end
-    local woken, id = 0, nil
-    while woken < wakes do
-      id = not closed and pool:finished()
-      if not id then break end
-      if waiting[id] then waiting[id]:signal() end
-      woken = woken + 1
-    end
-    more = id and true or false
-  end
-
-  --- Polls once, until there is something to do or its own condition is signalled: by another cqueue's coroutine, say,
-  --- that came first to what there was to do. Lets libcurl do what has become possible.
-  local function poll(here, own)
-    polling.here = here
-    cqueues.poll(own, changed, network, more and 0 or pool:timeout())
-    polling.here = nil
-    if not closed then pool:step() end
-    settle()
-  end
-
-  --- Has those who wait see that nobody polls for them, so that the first of them does, or that the client was closed.
-  --- All of them: some may be in a cqueue that nobody steps any more.
-  local function hand_over()
-    for id, waiter in pairs(waiting) do
-      if closed or not pollers[id] then waiter:signal() end
-    end
-  end
-
-  function driver.send(request)
-    local transfer = pool:send(request)
-    settle()
-    return transfer
-  end
-
-  function driver.await(transfer)
-    local id, here = transfer:id(), cqueues.running() or "outside"
-    if transfer:done() then
-      if cqueues.monotime() - turned < stretch then return transfer:result() end
-      cqueues.sleep(0)
-    end
-    local own = condition.new()
-    waiting[id] = own
-    while not (closed or transfer:done()) do
-      if polling.here == here then
-        own:wait()
-      else
-        pollers[id] = true
-        repeat poll(here, own) until closed or transfer:done()
-      end
-    end
-    waiting[id], pollers[id] = nil, nil
-    if not polling.here then hand_over() end
-    turned = cqueues.monotime()
-    return transfer:result()
-  end
-
-  function driver.cancel(transfer)
-    transfer:cancel()
-    if not closed then pool:step() end -- another one may have its connection
-    settle()
-    local waiter = waiting[transfer:id()]
-    if waiter then waiter:signal() end
-  end
-
-  function driver.sleep(seconds)
-    cqueues.sleep(seconds)
-  end
-
-  local epoch = os.time() - cqueues.monotime()
-
-  function driver.now()
-    return epoch + cqueues.monotime()
-  end
-
-  function driver.ready(transfer)
-    return transfer:done()
-  end
-
-  function driver.connections()
-    return pool:connections()
-  end
-
-  --- Goes on with a spawned coroutine; what it yields but for its waits is for the cqueue, too.
-  local function follow(thread, ok, ...)
-    if not ok then return task.report(debug.traceback(thread, tostring((...)))) end
-    if coroutine.status(thread) ~= "dead" then return follow(thread, auxlib.resume(thread, coroutine.yield(...))) end
-  end
-
-  --- Runs `f` in the cqueue that runs the caller. It gets a coroutine inside the cqueue's, since what is raised in
-  --- that one would end the cqueue's loop.
-  function driver.spawn(f, ...)
-    local running = cqueues.running()
-    if not running then return task.spawn(nil, f, ...) end
-    local thread = coroutine.create(f)
-    running:wrap(function(...) follow(thread, auxlib.resume(thread, ...)) end, ...)
-    return thread
-  end
-
-  function driver.close()
-    closed = true
-    settle()
-    if not polling.here then hand_over() end
-  end
-
-  return driver
+  open[pool] = pool:descriptor()
+  return bind(setmetatable({
+    pool = pool,
+    network = { pollfd = pool:descriptor(), events = "r" }, -- what cqueues.poll takes
+    waiting = setmetatable({}, { __mode = "v" }), -- transfer id -> the condition of the coroutine that awaits it
+    waiters = setmetatable({}, { __mode = "k" }), -- cqueue -> the number of its coroutines that wait
+    pumps = setmetatable({}, { __mode = "k" }), -- cqueue -> true while it has a pump
+    changed = condition.new(), -- signalled when a pump has to look again
+    ending = condition.new(), -- signalled when the client is closed
+    closed = false,
+    guard = task.on_collect(function() close(pool) end),
+  }, Driver))
 end
 
-return driver_module
+return driver
