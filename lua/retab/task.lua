@@ -80,9 +80,10 @@ function task.spawn(report, f, ...)
   return thread
 end
 
---- Returns the error of a call whose client was closed.
-function task.closed()
-  return { kind = "cancelled", message = "the client was closed" }
+--- Returns the error of a request whose client was closed.
+--- @param sent boolean false if the server cannot have seen the request
+function task.closed(sent)
+  return { kind = "cancelled", message = "the client was closed", sent = sent }
 end
 
 return task

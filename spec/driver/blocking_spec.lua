@@ -159,7 +159,11 @@ describe("what the blocking driver", function()
       assert.is_nil(answer)
       assert.equal("cancelled", err.kind)
     end
-    assert.is_false((pcall(driver.send, request_to((stalling())))))
+    local ticket, err = driver.send(request_to((stalling())))
+    assert.is_nil(ticket)
+    assert.equal("cancelled", err.kind)
+    assert.equal("the client was closed", err.message)
+    driver.sleep(0.01)
     assert.equal("number", type(driver.connections()))
   end)
 

@@ -1,21 +1,18 @@
---- The hosts that the contract is held in: how each runs a function beside others, sleeps, and shows errors. What they
---- know of the library is nothing but the name of its driver.
+--- The hosts in which the contract runs: how each runs a function concurrently, sleeps, and shows errors. Of the
+--- library they know only the names of its drivers.
 ---
---- A host is { driver, run(f), spawn(f), sleep(seconds), now(), reported() }, and says what it is like: `alone` where
---- a wait stops everything, `raw` where a plain coroutine may be resumed by anybody.
+--- A host is { driver, run(f), spawn(f), sleep(seconds), now(), reported() }. `alone`: a wait blocks the host. `raw`:
+--- any code may resume a coroutine. `abandon(f, reached)`: runs `f` until `reached()` and never resumes it again.
 local host = {}
 
---- Runs `f` in a coroutine; an error in its first stretch, or behind a sleep of this host, goes to `failed`.
+--- Runs `f` in a coroutine. An error before its first wait goes to `failed`.
 local function start(f, failed)
   local thread = coroutine.create(f)
-  local function go(...)
-    local ok, problem = coroutine.resume(thread, ...)
-    if not ok then failed(debug.traceback(thread, tostring(problem))) end
-  end
-  go()
+  local ok, problem = coroutine.resume(thread)
+  if not ok then failed(debug.traceback(thread, tostring(problem))) end
 end
 
---- What is written to standard error while `f` runs.
+--- Calls `f`, and adds to `written` what it writes to standard error.
 local function catching_stderr(written, f)
   local stderr = io.stderr
   io.stderr = { write = function(_, ...) -- luacheck: ignore 122
@@ -26,7 +23,7 @@ local function catching_stderr(written, f)
   if not results[1] then error(results[2], 0) end
 end
 
---- Takes what was reported, once.
+--- Returns a function that returns what was written since its last call.
 local function taking(written)
   return function()
     local text = table.concat(written)
@@ -45,7 +42,7 @@ function host.blocking()
   }
 end
 
---- Plain luv, and Neovim, where callbacks may not do much themselves, and messages stand for standard error.
+--- Plain luv, and Neovim, whose callbacks may not call its API, and whose messages replace standard error.
 function host.luv()
   local nvim = rawget(_G, "vim")
   local uv = nvim and nvim.loop or require "luv"
@@ -90,12 +87,20 @@ function host.luv()
         nvim.wait(60000, done, 1)
       else
         while not done() do uv.run "once" end
-        uv.run "nowait" -- luv crashes where a state ends with handles half closed
       end
     end
     if nvim then go() else catching_stderr(written, go) end
     if problem then error(problem, 0) end
-    assert(ended, "the coroutine never came to its end")
+    assert(ended, "the coroutine did not end")
+  end
+
+  if coroutine.close then
+    function self.abandon(f, reached)
+      local thread = coroutine.create(f)
+      assert(coroutine.resume(thread))
+      while not reached() do self.sleep(0.01) end
+      assert(coroutine.close(thread))
+    end
   end
 
   if nvim then
@@ -116,6 +121,12 @@ function host.cqueues()
 
   function self.spawn(f)
     controller:wrap(f)
+  end
+
+  function self.abandon(f, reached)
+    local left = cqueues.new()
+    left:wrap(f)
+    while not reached() do assert(left:step(0.01)) end
   end
 
   function self.run(f)
@@ -151,6 +162,12 @@ function host.ngx(driver, error_log)
 
   function self.spawn(f)
     ngx.thread.spawn(f)
+  end
+
+  function self.abandon(f, reached)
+    local thread = ngx.thread.spawn(f)
+    while not reached() do ngx.sleep(0.01) end
+    ngx.thread.kill(thread)
   end
 
   function self.reported()

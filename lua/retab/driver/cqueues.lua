@@ -44,16 +44,12 @@ end
 --- Moves all transfers for as long as coroutines of the cqueue `here` wait. It wakes one of them at a time: it may
 --- decode a page, and the cqueue's other coroutines come before the next one.
 local function pump(self, here)
-  local more = false
   while not self.closed do
-    local seconds = self.pool:timeout()
-    if not (more or seconds) then self.waiters[here] = nil end -- what is counted was abandoned
+    self.pool:step()
+    local more, seconds = wake_one(self), self.pool:timeout()
+    if not (more or seconds) then self.waiters[here] = nil end -- what is still counted was abandoned
     if not self.waiters[here] then break end
     cqueues.poll(self.changed, self.network, more and 0 or seconds)
-    if not self.closed then
-      self.pool:step()
-      more = wake_one(self)
-    end
   end
   self.pumps[here] = nil
 end
@@ -73,7 +69,7 @@ local function wait_in(self, here, id, done)
 end
 
 function Driver:send(request)
-  if self.closed then return nil, task.closed() end
+  if self.closed then return nil, task.closed(false) end
   local transfer, err = self.pool:send(request)
   self.changed:signal()
   return transfer, err
@@ -88,10 +84,10 @@ function Driver:await(transfer)
     wait_in(self, here, transfer:id(), done)
   end
   while not done() do
-    cqueues.poll(self.network, self.pool:timeout())
-    if not self.closed then self.pool:step() end
+    self.pool:step()
+    if not done() then cqueues.poll(self.network, self.pool:timeout()) end
   end
-  if self.closed then return nil, task.closed() end
+  if self.closed then return nil, task.closed(true) end
   return transfer:result()
 end
 
@@ -113,7 +109,8 @@ function Driver:now() -- luacheck: no unused args
   return epoch + cqueues.monotime()
 end
 
-function Driver:ready(transfer) -- luacheck: no unused args
+function Driver:ready(transfer)
+  if not self.closed then self.pool:step() end -- no pump runs while nothing waits
   return transfer:done()
 end
 

@@ -158,7 +158,7 @@ local function step(self, pool)
 end
 
 function Driver:send(request)
-  if self.closed then return nil, task.closed() end
+  if self.closed then return nil, task.closed(false) end
   local transfer, err = self.pool:send(request)
   settle(self)
   return transfer, err
@@ -181,7 +181,7 @@ function Driver:await(transfer)
     if not run_until(self, done) then transfer:cancel() end
     if not self.closed then settle(self) end
   end
-  if self.closed then return nil, task.closed() end
+  if self.closed then return nil, task.closed(true) end
   return transfer:result()
 end
 

@@ -1,0 +1,144 @@
+--- Hostile servers, in a process of their own, so that hosts in any process can call them. The first part of the path
+--- names what the server does; a connection that begins with a TLS handshake is closed in the middle of it.
+---
+---     scripts/lua VERSION spec/driver/peers.lua DIRECTORY      writes its URL to DIRECTORY/peers
+---
+--- The process ends when its first connection does.
+local peers = {}
+
+--- In the process that runs the specs: starts the peers, which live as long as this process.
+--- @param directory string
+function peers.start(directory)
+  local registry = debug.getregistry()
+  if registry["spec.driver.peers"] then return end
+  local root = debug.getinfo(1, "S").source:match("^@(.*)spec/driver/peers%.lua$")
+  local socket = require "socket"
+  local version = rawget(_G, "jit") and "jit" or _VERSION:match "%d%.%d"
+  os.remove(directory .. "/peers")
+  local command = "unset LD_PRELOAD RETAB_LUA RETAB_UNDER; %sscripts/lua %s %s '%s' </dev/null >/dev/null &"
+  os.execute(command:format(root == "" and "./" or root, version, root .. "spec/driver/peers.lua", directory))
+  local ends = socket.gettime() + 30
+  local url
+  repeat
+    socket.sleep(0.01)
+    url = peers.url(directory)
+    assert(socket.gettime() < ends, "the peers did not start")
+  until url
+  registry["spec.driver.peers"] = assert(socket.connect("127.0.0.1", tonumber(url:match ":(%d+)")))
+end
+
+--- @return string|nil url nil before the peers have started
+function peers.url(directory)
+  local file = io.open(directory .. "/peers")
+  if not file then return nil end
+  local text = file:read "*a"
+  file:close()
+  return text:match "^(%S+)\n"
+end
+
+if arg == nil or not tostring(arg[0]):find("peers.lua", 1, true) then return peers end
+
+local listener = require "spec.listener"
+local socket = require "socket"
+
+local function sleep(seconds)
+  local ends = socket.gettime() + seconds
+  repeat coroutine.yield() until socket.gettime() >= ends
+end
+
+--- Returns a page of one run, which holds the method and the body of the request.
+local function page_of(head, body)
+  return ('{"data":[{"id":"run_1","method":"%s","body":"%s"}],"list_metadata":{"before":null,"after":null}}'):format(
+    head:match "^%u+", body)
+end
+
+local head_of_json = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+local behaviours = {}
+
+function behaviours.header_drips(peer)
+  if not peer:send "HTTP/1.1 200 OK\r\nX-Endless: " then return end
+  while peer:send "x" do sleep(0.02) end
+end
+
+function behaviours.body_drips(peer)
+  if not peer:send(head_of_json .. "Content-Length: 1000000\r\n\r\n") then return end
+  while peer:send " " do sleep(0.02) end
+end
+
+function behaviours.endless_header(peer)
+  if not peer:send "HTTP/1.1 200 OK\r\n" then return end
+  local lines = ("X-Endless: " .. ("x"):rep(1000) .. "\r\n"):rep(16)
+  while peer:send(lines) do coroutine.yield() end
+end
+
+function behaviours.endless_line(peer)
+  if not peer:send "HTTP/1.1 200 OK\r\nX-Endless: " then return end
+  local piece = ("x"):rep(16384)
+  while peer:send(piece) do coroutine.yield() end
+end
+
+function behaviours.endless_body(peer)
+  if not peer:send(head_of_json .. "Connection: close\r\n\r\n") then return end
+  local piece = (" "):rep(16384)
+  while peer:send(piece) do coroutine.yield() end
+end
+
+function behaviours.interim(peer, head)
+  peer:send "HTTP/1.1 102 Processing\r\nX-Interim: 1\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+  peer:page(page_of(head, ""))
+end
+
+--- Responds with the method and the body of the request.
+function behaviours.echo(peer, head)
+  local length = tonumber(head:lower():match "content%-length: (%d+)") or 0
+  local body = length > 0 and peer:exactly(length) or ""
+  peer:page(page_of(head, body))
+end
+
+--- Reads so many bytes of a body.
+local function exactly(peer, length)
+  local text = ""
+  while #text < length do
+    local bytes, problem, part = peer.socket:receive(length - #text)
+    text = text .. (bytes or part or "")
+    if problem == "timeout" then coroutine.yield() elseif problem then return text end
+  end
+  return text
+end
+
+local function converse(peer)
+  peer.exactly = exactly
+  local head = peer:head()
+  while head do
+    local behaviour = behaviours[head:match "^%u+ /([%w_]+)"]
+    if behaviour then behaviour(peer, head) end
+    head = peer:head()
+  end
+  peer:close()
+end
+
+local server = listener.open(function(peer, number)
+  if number == 1 then
+    peer:wait_for_close()
+    os.exit(0)
+  end
+  local first, problem
+  repeat
+    first, problem = peer.socket:receive(1)
+    if not first and problem == "timeout" then coroutine.yield() end
+  until first or problem ~= "timeout"
+  if first == "\22" then return peer:close() end -- a TLS handshake
+  peer.part = first
+  converse(peer)
+end)
+
+local file = assert(io.open(arg[1] .. "/peers.new", "w"))
+file:write(server.url, "\n")
+file:close()
+os.rename(arg[1] .. "/peers.new", arg[1] .. "/peers")
+
+while true do
+  server:poll()
+  socket.select(nil, nil, 0.001)
+end
