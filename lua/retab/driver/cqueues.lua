@@ -1,6 +1,6 @@
 --- The driver of cqueues. In each cqueue whose coroutines wait, one more coroutine, the pump, polls the one descriptor
---- that stands for all of libcurl's sockets and lets libcurl act; each waiting coroutine has a condition, which the pump
---- signals. The pump is not a coroutine of the user, so that only the cqueue itself can abandon it. Outside of any
+--- that stands for all of libcurl's sockets, and lets libcurl act; each waiting coroutine has a condition, which the
+--- pump signals. The pump is not a coroutine of the user, so that only the cqueue itself can abandon it. Outside of any
 --- cqueue a wait blocks the process.
 local auxlib = require "cqueues.auxlib"
 local bind = require "retab.driver.bind"
