@@ -26,7 +26,7 @@ local function new_client(base_url, options)
   return retab.new(given)
 end
 
---- A server that begins to answer and does not go on.
+--- Returns the URL of a server that begins its response and does not go on.
 local function stalling()
   return server:scenario { runs = 1, fault = "stall", times = 0 }
 end
@@ -36,8 +36,8 @@ local function collect()
   collectgarbage()
 end
 
-describe("what the blocking driver", function()
-  it("has sent goes on while another answer is awaited", function()
+describe("the blocking driver", function()
+  it("moves every request while one is awaited", function()
     local driver = blocking.new { max_connections = 8 }
     local base = server:scenario { runs = 1, latency = 0.02 }
     local tickets = {}
@@ -49,7 +49,7 @@ describe("what the blocking driver", function()
     driver.close()
   end)
 
-  it("has sent goes on while it sleeps", function()
+  it("moves every request while it sleeps", function()
     local driver = blocking.new { max_connections = 1 }
     local base, id = server:scenario { runs = 1 }
     local first, second = driver.send(request_to(base)), driver.send(request_to(base))
@@ -62,13 +62,13 @@ describe("what the blocking driver", function()
     driver.close()
   end)
 
-  it("sends ahead is on its way before the reader asks for it", function()
+  it("sends a prefetched request before the reader asks for its page", function()
     for _, scheme in ipairs { "http", "tls" } do
       local base, id = server:scenario({ runs = 300 }, scheme)
       local client = new_client(base, { ca_file = server.ca_file })
       local it = client.workflows.experiments.runs.iter {}
       assert(it:next())
-      listener.wait_until(function() return #server:requests(id) == 2 end) -- nothing of the library is called
+      listener.wait_until(function() return #server:requests(id) == 2 end) -- without a call of the library
       for _ = 2, 100 do assert(it:next()) end
       assert.equal(2, #server:requests(id))
       assert(it:next())
@@ -77,20 +77,20 @@ describe("what the blocking driver", function()
     end
   end)
 
-  it("sends ahead does not run out of time while the reader is busy", function()
-    -- some 880 bytes: the last ones come 0.64 s after the first
+  it("does not count the work of the reader against a prefetched request", function()
+    -- about 880 bytes: the last ones come 0.64 s after the first
     local base, id = server:scenario { runs = 2, fault = "slow", bytes = 100, delay = 0.08, at = 2 }
     local client = new_client(base, { timeout = 0.5, max_retries = 0 })
     local it = client.workflows.experiments.runs.pages { limit = 1 }
     assert(it:next())
     local ends = curl.clock() + 0.55
-    repeat until curl.clock() > ends -- the reader's own work
+    repeat until curl.clock() > ends -- the work of the reader
     assert(it:next())
     assert.equal(2, #server:requests(id))
     client:close()
   end)
 
-  it("knows of the time is the time of day, and never goes back", function()
+  it("returns the time of day, which never goes back", function()
     local driver = blocking.new { max_connections = 1 }
     local before = os.time()
     local now = driver.now()
@@ -103,7 +103,7 @@ describe("what the blocking driver", function()
     driver.close()
   end)
 
-  it("sleeps lasts as long as it shall", function()
+  it("sleeps no shorter than it should", function()
     local driver = blocking.new { max_connections = 1 }
     for _, seconds in ipairs { 0, 0.001, 0.05 } do
       local began = curl.clock()
@@ -113,7 +113,7 @@ describe("what the blocking driver", function()
     driver.close()
   end)
 
-  it("opens are no more connections than it may, and those that wait take their turns", function()
+  it("opens at most max_connections, and queued requests take their turns", function()
     local driver = blocking.new { max_connections = 2 }
     local base, id = stalling()
     local plain = server:scenario { runs = 1 }
@@ -130,7 +130,7 @@ describe("what the blocking driver", function()
     driver.close()
   end)
 
-  it("has cancelled is of kind cancelled, how often and when ever it happens", function()
+  it("cancels a request at any time, also twice", function()
     local driver = blocking.new { max_connections = 2 }
     for _, base in ipairs { (stalling()), (server:scenario { runs = 1 }) } do
       local ticket = driver.send(request_to(base))
@@ -148,7 +148,7 @@ describe("what the blocking driver", function()
     driver.close()
   end)
 
-  it("has under way at its close is of kind cancelled", function()
+  it("ends what is under way as cancelled when it is closed, and sends nothing afterwards", function()
     local driver = blocking.new { max_connections = 2 }
     local tickets = {}
     for index = 1, 4 do tickets[index] = driver.send(request_to((stalling()))) end
@@ -167,7 +167,7 @@ describe("what the blocking driver", function()
     assert.equal("number", type(driver.connections()))
   end)
 
-  it("was not awaited is collected, and its connection is free", function()
+  it("frees the connection of a request that is collected", function()
     local driver = blocking.new { max_connections = 1 }
     driver.send(request_to((stalling())))
     collect()
@@ -175,7 +175,7 @@ describe("what the blocking driver", function()
     driver.close()
   end)
 
-  it("is asked to send and can't leaves no trace", function()
+  it("goes on after a request that it cannot send", function()
     local driver = blocking.new { max_connections = 1 }
     for name, bad in pairs { url = false, headers = 1, timeout = "x", max_body_bytes = {} } do
       local request = request_to((server:scenario { runs = 1 }))
@@ -224,7 +224,7 @@ describe("clients, walks and transfers", function()
     assert.equal(40, #assert(client.workflows.experiments.runs.list { limit = 100 }).data)
   end)
 
-  it("live as long as something needs them", function()
+  it("live while something needs them", function()
     local plain = server:scenario { runs = 40 }
     local page, it
     do

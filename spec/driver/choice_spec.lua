@@ -1,4 +1,4 @@
---- Which driver a client gets: by the host, by name, or the user's own.
+--- The driver that a client gets: by the host, by name, or a table of the user.
 local retab = require "retab"
 local scripted = require "spec.scripted_driver"
 
@@ -28,7 +28,7 @@ describe("the driver", function()
     rawset(_G, "vim", globals.vim)
   end)
 
-  --- Lists twice, in a host that shows these globals; gives the drivers that were made meanwhile.
+  --- Lists twice, in a host with these globals. Returns the drivers that were created.
   local function chosen(host, options)
     for name, value in pairs(host) do rawset(_G, name, value) end
     local given = { api_key = "k", base_url = "https://api.example.com" }
@@ -50,7 +50,7 @@ describe("the driver", function()
     assert.equal("luv", chosen({ vim = {} })[1].name)
   end)
 
-  it("is ngx in nginx without lua-resty-http, whatever else is there", function()
+  it("is ngx in nginx without lua-resty-http, also where vim exists", function()
     package.loaded["resty.http"] = nil
     local preload = package.preload["resty.http"]
     package.preload["resty.http"] = function() error "broken" end
@@ -65,17 +65,17 @@ describe("the driver", function()
   end)
 
   for _, name in ipairs(names) do
-    it("is " .. name .. " where the option says so, in any host", function()
+    it("is " .. name .. " in any host if the option names it", function()
       assert.equal(name, chosen({ ngx = {}, vim = {} }, { driver = name })[1].name)
     end)
   end
 
-  it("is told what concerns connections", function()
+  it("gets the settings of connections", function()
     local settings = { max_connections = 3, proxy = "http://127.0.0.1:3128", ca_file = "/f", ca_path = "/p" }
     assert.same(settings, chosen({}, settings)[1].settings)
   end)
 
-  it("may be a table of the user's own, with five functions and no more", function()
+  it("may be a table of five functions", function()
     local driver = scripted.new { scripted.status(503), scripted.page { "run_1" } }
     local own = {}
     for _, name in ipairs { "send", "await", "cancel", "sleep", "now" } do own[name] = driver[name] end
@@ -90,24 +90,24 @@ describe("the driver", function()
     assert.same({}, made)
   end)
 
-  it("is closed with its client, once, if it can be", function()
+  it("is closed once with its client, if it has close", function()
     local driver, closed = scripted.new {}, 0
     function driver.close() closed = closed + 1 end
     local client = retab.new { api_key = "k", base_url = "https://api.example.com", driver = driver }
     client:spawn(function() end)
     client:close()
     client:close()
-    assert.is_true(closed <= 1)
+    assert.equal(1, closed)
   end)
 
-  it("of an unknown name raises at the caller's line, with those that there are", function()
+  it("of an unknown name raises at the line of the caller, and lists the names", function()
     local ok, message = pcall(function() retab.new { api_key = "k", driver = "libev" } end)
     assert.is_false(ok)
     assert.is_truthy(message:find("choice_spec.lua", 1, true), message)
     for _, name in ipairs(names) do assert.is_truthy(message:find(name, 1, true), message) end
   end)
 
-  it("that lacks a function raises, and says which there have to be", function()
+  it("that lacks a function raises, and names it", function()
     for _, missing in ipairs { "send", "await", "cancel", "sleep", "now" } do
       local driver = scripted.new {}
       driver[missing] = nil

@@ -36,7 +36,7 @@ describe("under cqueues, a call", function()
     client:close()
   end)
 
-  it("in a coroutine inside a cqueue's, resumed as cqueues has it, waits as any", function()
+  it("in a coroutine inside a coroutine of a cqueue waits, if auxlib resumes it", function()
     local runs, client = new { runs = 250, latency = 0.02 }
     local sizes = {}
     loop(function()
@@ -54,7 +54,7 @@ describe("under cqueues, a call", function()
     client:close()
   end)
 
-  it("raises out of the loop what its coroutine does not catch, as cqueues has it, with the coroutine", function()
+  it("raises what its coroutine does not catch out of the loop, with the coroutine", function()
     local runs, client = new { runs = 2, latency = 0.01 }
     local controller = cqueues.new()
     local function fails_by_this_name(page) error("own of " .. #page.data) end
@@ -68,7 +68,7 @@ describe("under cqueues, a call", function()
 end)
 
 describe("under cqueues, a client", function()
-  it("serves two cqueues, one inside the other's coroutine", function()
+  it("serves two cqueues, one in a coroutine of the other", function()
     local runs, client = new { runs = 3, latency = 0.05 }
     local counts = {}
     local function list(name)
@@ -83,7 +83,7 @@ describe("under cqueues, a client", function()
     client:close()
   end)
 
-  it("serves two cqueues beside each other, without a wait of one for the other", function()
+  it("serves two cqueues concurrently, neither of which waits for the other", function()
     local runs, client = new({ runs = 3, latency = 0.1 }, { timeout = 60 })
     local count, first, second = 0, cqueues.new(), cqueues.new()
     for _, controller in ipairs { first, second, first } do
@@ -102,7 +102,7 @@ describe("under cqueues, a client", function()
     client:close()
   end)
 
-  it("goes on beside a cqueue that nobody steps any more, whoever ends first", function()
+  it("goes on after a cqueue that is not stepped any more, whichever call ends first", function()
     local runs, client = new({ runs = 3, latency = 0.3 }, { timeout = 60 })
     local left, kinds, counts = cqueues.new(), {}, {}
     for _ = 1, 4 do
@@ -117,14 +117,14 @@ describe("under cqueues, a client", function()
       local page = assert(runs.list {})
       counts[#counts + 1] = #page.data
     end
-    loop(give_up, list) -- one of them polls for the other: which one, is cqueues' affair
+    loop(give_up, list)
     loop(list, give_up)
     assert.same({ "timeout", "timeout" }, kinds)
     assert.same({ 3, 3 }, counts)
     client:close()
   end)
 
-  it("goes on where a cqueue was left with calls out, and these are collected", function()
+  it("goes on after a cqueue was collected with calls under way", function()
     local runs, client = new({ runs = 3, fault = "stall", times = 1 }, { max_connections = 1 })
     local weak = setmetatable({}, { __mode = "k" })
     do
@@ -144,7 +144,7 @@ describe("under cqueues, a client", function()
     client:close()
   end)
 
-  it("serves one cqueue after the other over the same connection", function()
+  it("serves successive cqueues over the same connection", function()
     local runs, client = new { runs = 3 }
     for _ = 1, 3 do
       loop(function() assert(runs.list {}) end)
@@ -153,7 +153,42 @@ describe("under cqueues, a client", function()
     client:close()
   end)
 
-  it("that is closed beside a call, or behind one, leaves nothing to wait for", function()
+  it("without references is collected in the middle of a loop, and the loop and later calls go on", function()
+    local base = server:scenario { runs = 3 }
+    local began, count = cqueues.monotime(), 0
+    local function work()
+      for round = 1, 6 do
+        local client = retab.new { api_key = "k", base_url = base, driver = "cqueues", max_retries = 0, timeout = 8 }
+        local page = assert(client.workflows.experiments.runs.list {})
+        count = count + #page.data
+        client = nil -- luacheck: ignore 311
+        collectgarbage()
+        collectgarbage()
+        if round % 2 == 0 then cqueues.sleep(0) end
+      end
+    end
+    loop(work, work, work)
+    assert.equal(54, count)
+    assert.is_true(cqueues.monotime() - began < 8)
+  end)
+
+  it("without references is collected with a cqueue in whose loop it waited", function()
+    local weak = setmetatable({}, { __mode = "k" })
+    do
+      local runs, client = new { fault = "stall", times = 0 }
+      local controller = cqueues.new()
+      controller:wrap(function() runs.list {} end)
+      for _ = 1, 3 do assert(controller:step(0.01)) end
+      weak[client], weak[controller] = true, true
+    end
+    for _ = 1, 4 do collectgarbage() end
+    assert.is_nil((next(weak)))
+    local runs, client = new { runs = 3 }
+    loop(function() assert(runs.list {}) end)
+    client:close()
+  end)
+
+  it("that is closed during a call, or after one, leaves nothing to wait for", function()
     for _, latency in ipairs { 0, 10 } do
       local runs, client = new { latency = latency }
       local began = cqueues.monotime()

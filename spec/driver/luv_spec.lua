@@ -24,7 +24,7 @@ local function handles()
   return count
 end
 
---- Starts lists that take their time, each in a coroutine; gives what they return.
+--- Starts lists, each in a coroutine. Returns a table that gets what they return.
 local function start_lists(runs, count)
   local results = {}
   for index = 1, count do
@@ -61,14 +61,14 @@ describe("under luv, a client", function()
   it("keeps the loop alive while a call is out, and no longer", function()
     local runs, client = new { runs = 3, latency = 0.1 }
     local results = start_lists(runs, 3)
-    uv.run() -- to where nothing is left to do
+    uv.run() -- until nothing is left to do
     for index = 1, 3 do assert.equal(3, #results[index][1].data) end
     assert.equal(3, client:stats().connections)
     assert.is_false(uv.loop_alive())
     client:close()
   end)
 
-  it("that nobody has any more takes its handles along", function()
+  it("without references is collected with its handles, while a request is under way", function()
     local before = handles()
     local weak = setmetatable({}, { __mode = "v" })
     do
@@ -84,7 +84,7 @@ describe("under luv, a client", function()
     assert.equal(before, handles())
   end)
 
-  it("that was waited for and that nobody has any more is collected", function()
+  it("without references is collected with its handles, after a call", function()
     local before = handles()
     local weak = setmetatable({}, { __mode = "v" })
     do
@@ -99,7 +99,7 @@ describe("under luv, a client", function()
     assert.equal(before, handles())
   end)
 
-  it("stays as long as a coroutine waits for it, though nobody else has it", function()
+  it("without references stays while a coroutine waits for it", function()
     local count
     do
       local runs = new { runs = 3, latency = 0.1 }
@@ -111,7 +111,7 @@ describe("under luv, a client", function()
   end)
 
   if coroutine.close then
-    it("is collected with the transfer of a coroutine that was closed while it waited", function()
+    it("is collected after a coroutine was closed while it waited for it", function()
       local before = handles()
       local weak = setmetatable({}, { __mode = "v" })
       do
@@ -123,7 +123,7 @@ describe("under luv, a client", function()
         weak.client, weak.thread = client, thread
       end
       collect()
-      local timer = uv.new_timer() -- by the transfer's own timeout, the driver has seen that nobody waits
+      local timer = uv.new_timer() -- after the timeout of the transfer
       timer:start(500, 0, function() timer:close() end)
       uv.run()
       collect()
@@ -162,6 +162,37 @@ describe("under luv, a call", function()
     client:close()
   end)
 
+  it("under a C function, which cannot yield, waits there", function()
+    local runs, client = new { runs = 3, latency = 0.03 }
+    local sizes = {}
+    local function list() sizes[#sizes + 1] = #assert(runs.list {}).data end
+    local function list_in_gsub() return (("a"):gsub("a", list)) end
+    if _VERSION == "Lua 5.1" and not rawget(_G, "jit") then
+      pending "PUC 5.1 does not tell that a C function is on the stack"
+    end
+    coroutine.wrap(list_in_gsub)()
+    local timer = uv.new_timer()
+    timer:start(1, 0, function()
+      timer:close()
+      coroutine.wrap(list_in_gsub)()
+    end)
+    uv.run()
+    assert.same({ 3, 3 }, sizes)
+    client:close()
+  end)
+
+  it("ends when a callback closes the client", function()
+    local runs, client = new { latency = 10 }
+    local timer = uv.new_timer()
+    timer:start(20, 0, function()
+      timer:close()
+      client:close()
+    end)
+    local _, message = runs.list {}
+    assert.equal("the client was closed", message)
+    uv.run() -- until nothing is left to do
+  end)
+
   it("in a coroutine inside a callback suspends that coroutine only", function()
     local runs, client = new { runs = 3, latency = 0.05 }
     local order, timer = {}, uv.new_timer()
@@ -178,7 +209,7 @@ describe("under luv, a call", function()
     client:close()
   end)
 
-  it("may be begun where another one was resumed", function()
+  it("may start where another one was resumed", function()
     local runs, client = new { runs = 3 }
     local steps = {}
     local function list(name, next)
@@ -197,22 +228,63 @@ describe("under luv, a call", function()
   end)
 end)
 
---- A process of its own: luv ends the process at an error in a callback, and crashed where a state ended early.
+--- Runs a script in a process of its own: an error in a callback of luv ends the process.
 local function run(script, conditions)
   return interpreter.run(([[
     local uv, retab = require "luv", require "retab"
-    local client = retab.new { api_key = "k", base_url = %q, driver = "luv", max_retries = 1, timeout = 0.1 }
+    local BASE = %q
+    local client = retab.new { api_key = "k", base_url = BASE, driver = "luv", max_retries = 1, timeout = 0.1 }
     local runs = client.workflows.experiments.runs
     %s
   ]]):format((server:scenario(conditions)), script), nil, true)
 end
 
+--- Of a script: creates further clients, and collects what was dropped.
+local drop = [[
+  local function new()
+    local one = retab.new { api_key = "k", base_url = BASE, driver = "luv", max_retries = 0, timeout = 0.1 }
+    return one.workflows.experiments.runs.list, one
+  end
+  local function drop() collectgarbage() collectgarbage() end
+]]
+
 describe("under luv, a process", function()
   local endings = {
-    ["behind a call"] = "assert(runs.list {})",
-    ["behind a close"] = "assert(runs.list {}) client:close()",
-    ["behind a close in a coroutine"] = "coroutine.wrap(function() assert(runs.list {}) client:close() end)() uv.run()",
-    ["behind a close before the loop runs"] = "coroutine.wrap(function() runs.list {} end)() client:close()",
+    ["after a call"] = "assert(runs.list {})",
+    ["after a close"] = "assert(runs.list {}) client:close()",
+    ["after a close and a collection"] = [[
+      assert(runs.list {})
+      client:close()
+      client, runs = nil, nil
+      collectgarbage()
+      collectgarbage()]],
+    ["after a close in a coroutine"] = "coroutine.wrap(function() assert(runs.list {}) client:close() end)() uv.run()",
+    ["after a close before the loop runs"] = "coroutine.wrap(function() runs.list {} end)() client:close()",
+    ["by os.exit"] = "assert(runs.list {}) os.exit(0)",
+    ["by os.exit that closes the state"] = "assert(runs.list {}) os.exit(0, true)",
+    ["by os.exit that closes the state, in a coroutine"] = [[
+      coroutine.wrap(function() assert(runs.list {}) os.exit(0, true) end)()
+      uv.run()]],
+    ["by os.exit that closes the state, after a close in a coroutine"] = [[
+      coroutine.wrap(function() assert(runs.list {}) client:close() os.exit(0, true) end)()
+      uv.run()]],
+    ["with clients that were dropped"] = drop .. "for _ = 1, 20 do local list = new() list() list = nil drop() end",
+    ["with clients that were dropped, half of them closed"] = drop
+      .. "for i = 1, 20 do local list, one = new() list() if i % 2 == 0 then one:close() end drop() end",
+    ["with clients that are dropped in reverse"] = drop .. [[
+      local kept = {}
+      for i = 1, 20 do kept[i] = new() kept[i]() end
+      for i = 20, 1, -1 do kept[i] = nil drop() end]],
+    ["with clients that were dropped while they waited"] = drop
+      .. "for _ = 1, 20 do coroutine.wrap(new())() uv.run 'nowait' drop() end",
+    ["after a retry in a loop that runs once at a time"] = [[
+      local listed
+      coroutine.wrap(function()
+        retab.new { api_key = "k", base_url = "http://127.0.0.1:1", driver = "luv", max_retries = 1 }
+          .workflows.experiments.runs.list {}
+        listed = true
+      end)()
+      while not listed do uv.run "once" end]],
     ["while a call is out"] = "coroutine.wrap(function() runs.list {} end)() uv.run 'nowait'",
     ["while a retry waits"] = [[
       local function wait(seconds)
@@ -233,14 +305,14 @@ describe("under luv, a process", function()
     end)
   end
 
-  it("may end behind timeouts", function()
+  it("may end after timeouts", function()
     local output, status = run("for _ = 1, 3 do assert(not runs.list({}, { max_retries = 0 })) end",
       { fault = "stall", times = 0 })
     assert.equal("", output)
     assert.equal(0, status)
   end)
 
-  it("ends at an error in a coroutine of the user's own, as luv does it, with the traceback", function()
+  it("ends with the traceback of an error in a coroutine of the user, as luv has it", function()
     local output, status = run([[
       local function fails_by_this_name(page) error("own of " .. #page.data) end
       coroutine.wrap(function() fails_by_this_name(assert(runs.list {})) end)()
@@ -253,7 +325,7 @@ describe("under luv, a process", function()
     assert.not_equal(0, status)
   end)
 
-  it("goes on at an error in a spawned one", function()
+  it("goes on after an error in a spawned coroutine", function()
     local output, status = run([[
       client:spawn(function() error("spawned of " .. #assert(runs.list {}).data) end)
       uv.run()

@@ -1,4 +1,4 @@
---- A real headless Neovim, without anybody's settings, that runs a script: its LuaJIT finds the modules of the build.
+--- Runs a script in a headless Neovim without the user's settings, whose LuaJIT finds the modules of the build.
 local neovim = {}
 
 local root = debug.getinfo(1, "S").source:match("^@(.*)spec/driver/neovim%.lua$")
@@ -11,7 +11,7 @@ local function absolute(path)
   return path:find("^/") and path or root .. path
 end
 
---- Writes a value that Lua reads back: text, numbers, booleans, and tables of them.
+--- Returns the Lua source of a value: text, numbers, booleans, and tables of them.
 local function dump(value)
   if type(value) ~= "table" then return type(value) == "string" and ("%q"):format(value) or tostring(value) end
   local parts = {}
@@ -21,12 +21,11 @@ end
 
 neovim.dump = dump
 
---- Runs a script, which finds `given` in the global of that name, and gives what it returned. It ends with Neovim's
---- ordinary exit.
+--- Runs a script, which finds `given` in the global of that name, and then exits Neovim with :qall.
 --- @param script string Lua
 --- @param given table|nil
 --- @return any result what the script returned
---- @return string output Neovim's own, with its messages
+--- @return string output of Neovim, with its messages
 --- @return number status
 function neovim.run(script, given)
   local path, result_path = os.tmpname(), os.tmpname()
