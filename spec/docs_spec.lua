@@ -3,7 +3,7 @@ local simulator = require "spec.simulator"
 
 local root = debug.getinfo(1, "S").source:match("^@(.*)spec/docs_spec%.lua$")
 
---- The Lua of a page, all of it.
+--- Returns all Lua code of a page, and the number of its blocks.
 local function code_of(page)
   local file = assert(io.open(root .. page))
   local text = file:read "*a"
@@ -14,7 +14,7 @@ local function code_of(page)
 end
 
 describe("docs/drivers.md", function()
-  --- What its program prints, in any order.
+  --- Returns the sorted lines that a program prints.
   local function lines_of(code)
     local server = simulator.shared()
     local output, status = interpreter.run(code, {
@@ -29,7 +29,7 @@ describe("docs/drivers.md", function()
 
   local expected = { "1 runs", "2 runs", "3 runs", "the loop went on" }
 
-  it("has a driver that works", function()
+  it("has an example that runs as it says", function()
     local code, count = code_of "docs/drivers.md"
     assert.equal(3, count)
     assert.same(expected, lines_of(code))
@@ -37,7 +37,7 @@ describe("docs/drivers.md", function()
 
   local has_copas, copas = pcall(require, "copas")
   if has_copas and copas.pause then
-    it("is right about copas", function()
+    it("has an example that runs under copas", function()
       local code = code_of "docs/drivers.md"
       local names = { add = "copas.addthread", sleep = "copas.pause", run = "copas.loop" }
       code = code:gsub("local loop, sleeping.-\nend\n\n?local curl", "local copas = require 'copas'\nlocal curl")
@@ -45,6 +45,6 @@ describe("docs/drivers.md", function()
       assert.same(expected, lines_of(code))
     end)
   else
-    pending "is not tried with copas: version 4 of it is not there"
+    pending "has an example that runs under copas: version 4 of copas is not installed"
   end
 end)

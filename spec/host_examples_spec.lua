@@ -1,4 +1,4 @@
---- The examples that live in a host of their own, run there.
+--- Runs the examples for nginx and Neovim in their hosts.
 local neovim = require "spec.driver.neovim"
 local nginx = require "spec.driver.nginx"
 local simulator = require "spec.simulator"
@@ -14,7 +14,7 @@ local function read(path)
   return text
 end
 
---- Replaces a text that is there once.
+--- Replaces a text that occurs exactly once.
 local function replace(text, old, new)
   local from, to = text:find(old, 1, true)
   assert(from and not text:find(old, to, true), old)
@@ -29,7 +29,7 @@ local function wait_until(done, what)
   end
 end
 
---- Starts the nginx of the example against an API, on a free port.
+--- Starts the nginx of the example on a free port, for the API at `base_url`.
 local function start_openresty(base_url, locations)
   local text = read "examples/openresty/nginx.conf"
   text = replace(text, "env RETAB_API_KEY;", 'env RETAB_API_KEY=k;')
@@ -57,7 +57,7 @@ describe("examples/openresty", function()
 
   after_each(function() server:stop() end)
 
-  it("lists runs as JSON, and refuses what names no experiment", function()
+  it("lists runs as JSON, and refuses a request without an experiment", function()
     server = start_openresty((upstream:scenario { runs = 400 }))
     local cjson = require "cjson"
     local body, status = server:get("/runs", { experiment_id = "exp_0" })
@@ -75,7 +75,7 @@ describe("examples/openresty", function()
     assert.is_nil(server:logged():find("[error]", 1, true))
   end)
 
-  it("says what went wrong upstream", function()
+  it("reports what went wrong upstream", function()
     server = start_openresty((upstream:scenario { fault = "status", code = 403, times = 0 }))
     local body, status = server:get("/runs", { experiment_id = "exp_0" })
     assert.equal(502, status)
@@ -83,7 +83,7 @@ describe("examples/openresty", function()
   end)
 
   it("logs the runs that finish", function()
-    -- an API whose one run is completed from the third look on
+    -- an API whose only run is completed from the third request on
     server = start_openresty("http://127.0.0.1:@HTTP_PORT@", [[
       location = /v1/workflows/experiments/runs {
         default_type application/json;
@@ -113,14 +113,14 @@ describe("examples/neovim", function()
       local function shows(text) return function() return lines()[1]:find(text) end end
       vim.cmd "RetabRuns exp_0"
       local waiting = lines()[1]
-      vim.wait(5000, shows "validation error") -- the first answer is one
+      vim.wait(5000, shows "validation error") -- the first response
       local failed = table.concat(lines(), "\n")
       vim.cmd "normal r"
       vim.wait(5000, shows "runs of exp_0")
       local listed, modifiable = lines(), vim.bo.modifiable
       local buffer = vim.api.nvim_get_current_buf()
       vim.cmd "normal r"
-      vim.cmd "normal q" -- while a call is out
+      vim.cmd "normal q" -- while a call is under way
       vim.wait(300, function() return false end)
       return { waiting = waiting, failed = failed, first = listed[1], second = listed[2], count = #listed,
         modifiable = modifiable, gone = not vim.api.nvim_buf_is_valid(buffer),

@@ -1,4 +1,4 @@
--- A buffer that lists experiment runs and keeps itself fresh. While a call waits, the editor goes on.
+-- A buffer that lists experiment runs and refreshes itself. While a call waits, the editor goes on.
 --
 --     :luafile examples/neovim/runs.lua
 --     :RetabRuns exp_abc          r refreshes, q closes
@@ -7,10 +7,10 @@ local retab = require "retab"
 local api = vim.api
 local refresh_seconds = 10
 
-local client -- made when it is needed first; its handles are closed when Neovim ends
+local client -- created for the first request; it is closed when Neovim exits
 
 local function draw(buffer, lines)
-  if not api.nvim_buf_is_valid(buffer) then return end -- it was closed meanwhile
+  if not api.nvim_buf_is_valid(buffer) then return end -- the user has closed it
   vim.bo[buffer].modifiable = true
   api.nvim_buf_set_lines(buffer, 0, -1, true, lines)
   vim.bo[buffer].modifiable = false
@@ -40,7 +40,7 @@ local function open(experiment)
   api.nvim_set_current_buf(buffer)
 
   local function again() refresh(buffer, experiment) end
-  local timer = vim.loop.new_timer()
+  local timer = (vim.uv or vim.loop).new_timer()
   timer:start(refresh_seconds * 1000, refresh_seconds * 1000, vim.schedule_wrap(again))
   api.nvim_create_autocmd("BufWipeout", { buffer = buffer, callback = function() timer:close() end })
   vim.keymap.set("n", "r", again, { buffer = buffer })
