@@ -1,125 +1,147 @@
---- The driver of nginx's Lua module, on libcurl: transfers are stepped between short sleeps of light threads,
---- so the worker serves its other requests meanwhile. One of the waiting threads steps for all of them; the
---- others sleep on a semaphore each until their transfer is done.
+--- The driver of nginx on libcurl. A timer steps the pool between short sleeps while transfers are under way, and each
+--- caller sleeps on a semaphore until its transfer is done: so the worker serves other requests meanwhile. The timer
+--- belongs to no request. A thread that nginx kills takes nothing with it but its own transfer, which is collected.
+local bind = require "retab.driver.bind"
 local curl = require "retab.curl"
 local phases = require "retab.driver.phases"
 local semaphore = require "ngx.semaphore"
 
 local driver_module = {}
 
---- Seconds between two steps: the resolution of nginx's timers. What it adds to a request is at most this.
+--- Seconds between two steps: the resolution of nginx's timers. A response waits no longer for a step.
 local tick = 0.001
 
---- Seconds after which the stepping thread counts as gone (nginx kills threads when clients go away), and
---- another one takes over.
-local lease = 0.05
+--- Seconds without a step after which a caller steps by itself and requests another timer: nginx drops timers past
+--- lua_max_running_timers.
+local patience = 0.05
 
---- Threads woken between two ticks: each decodes its page at once, and other requests want their turn.
+--- Threads woken per step: each decodes its page at once, and other requests get their turn.
 local wakes = 8
 
 --- Seconds for which a walk goes on over pages that are there already, before others get their turn.
 local stretch = 0.002
 
+local Driver = {}
+Driver.__index = Driver
+
 --- @param settings table max_connections, ca_file, ca_path, proxy
 --- @return retab.Driver
 function driver_module.new(settings)
-  local pool = curl.pool(settings)
-  local driver = {}
-  local waiting = {} -- transfer id -> the semaphore of its thread
-  local stepping = false
-  local stepped = 0 -- when
-  local turned = 0 -- when others had their turn last, as far as a wait here shows
-  local closed = false
+  return bind(setmetatable({
+    pool = curl.pool(settings),
+    waiting = setmetatable({}, { __mode = "v" }), -- transfer id -> the semaphore that its thread holds
+    stepped = 0, -- when the pool was stepped last
+    yielded = 0, -- when others had their turn last, as far as a wait here shows
+  }, Driver))
+end
 
-  --- Wakes threads whose transfers are done.
-  local function wake_finished()
-    for _ = 1, closed and 0 or wakes do
-      local id = pool:finished()
-      if not id then return end
-      if waiting[id] then waiting[id]:post(1) end
+-- ---- stepping ----------------------------------------------------------------------------------------
+
+--- Wakes threads whose transfers are done.
+function Driver:wake_finished()
+  for _ = 1, wakes do
+    local id = self.pool:finished()
+    if not id then return end
+    local waiter = self.waiting[id]
+    if waiter then waiter:post(1) end
+  end
+end
+
+function Driver:step()
+  self.stepped = curl.clock()
+  self.pool:step()
+  self:wake_finished()
+end
+
+--- Has a timer step the pool until no transfer is under way, unless one does already.
+function Driver:keep_stepping()
+  if self.stepping and curl.clock() - self.stepped < patience then return end
+  self.stepping = {}
+  self.stepped = curl.clock()
+  ngx.timer.at(0, self.step_until_idle, self, self.stepping)
+end
+
+--- @param mine table nobody steps for a driver whose `stepping` is another one
+function Driver.step_until_idle(_, self, mine)
+  while self.stepping == mine and not self.closed and self.pool:timeout() do
+    self:step()
+    ngx.sleep(tick)
+  end
+  if self.stepping == mine then self.stepping = nil end
+end
+
+-- ---- the driver --------------------------------------------------------------------------------------
+
+local function closed_error()
+  return { kind = "cancelled", message = "the client was closed" }
+end
+
+function Driver:send(request)
+  phases.check()
+  if self.closed then return nil, closed_error() end
+  local transfer, err = self.pool:send(request)
+  if not transfer then return nil, err end
+  self:keep_stepping()
+  return transfer
+end
+
+--- Sleeps until a transfer is done.
+function Driver:wait(transfer)
+  local waiter = semaphore.new()
+  self.waiting[transfer:id()] = waiter
+  while not transfer:done() do
+    if not waiter:wait(patience) and curl.clock() - self.stepped >= patience then
+      self:step()
+      self:keep_stepping()
     end
   end
+end
 
-  --- Hands the stepping on to one of those who wait.
-  local function hand_over()
-    local _, one = next(waiting)
-    if one then one:post(1) end
+function Driver:await(transfer)
+  phases.check()
+  if not transfer:done() then
+    self:wait(transfer)
+    self.yielded = curl.clock()
+  elseif curl.clock() - self.yielded >= stretch then
+    ngx.sleep(tick)
+    self.yielded = curl.clock()
   end
+  if self.closed then return nil, closed_error() end
+  return transfer:result()
+end
 
-  local function step_until_done(transfer)
-    stepping = true
-    repeat
-      stepped = ngx.now()
-      ngx.sleep(tick)
-      if not closed then pool:step() end
-      wake_finished()
-    until transfer:done()
-    stepping = false
-  end
+function Driver:cancel(transfer)
+  local waiter = self.waiting[transfer:id()]
+  transfer:cancel()
+  if waiter then waiter:post(1) end
+end
 
-  function driver.send(request)
-    phases.check()
-    local transfer = pool:send(request)
-    wake_finished()
-    return transfer
-  end
+function Driver.sleep(_, seconds)
+  ngx.sleep(math.max(seconds, tick))
+end
 
-  function driver.await(transfer)
-    phases.check()
-    local id = transfer:id()
-    if transfer:done() then
-      if curl.clock() - turned < stretch then return transfer:result() end
-      ngx.sleep(0)
-    end
-    while not transfer:done() do
-      if stepping and ngx.now() - stepped < lease then
-        waiting[id] = waiting[id] or semaphore.new()
-        waiting[id]:wait(lease)
-      else
-        waiting[id] = nil
-        step_until_done(transfer)
-      end
-    end
-    waiting[id] = nil
-    if not stepping then hand_over() end
-    turned = curl.clock()
-    return transfer:result()
-  end
+function Driver.now()
+  ngx.update_time()
+  return ngx.now()
+end
 
-  function driver.cancel(transfer)
-    local id = transfer:id()
-    transfer:cancel()
-    if waiting[id] then waiting[id]:post(1) end
-  end
+function Driver:ready(transfer)
+  if not self.closed then self:step() end
+  return transfer:done()
+end
 
-  function driver.sleep(seconds)
-    ngx.sleep(seconds)
-  end
+function Driver:connections()
+  return self.pool:connections()
+end
 
-  function driver.now()
-    ngx.update_time()
-    return ngx.now()
-  end
+function Driver.spawn(_, ...)
+  return phases.spawn(...)
+end
 
-  function driver.ready(transfer)
-    pool:step()
-    wake_finished()
-    return transfer:done()
-  end
-
-  function driver.connections()
-    return pool:connections()
-  end
-
-  driver.spawn = phases.spawn
-
-  function driver.close()
-    closed = true
-    pool:close()
-    for _, waiter in pairs(waiting) do waiter:post(1) end
-  end
-
-  return driver
+function Driver:close()
+  self.closed = true
+  self.pool:close()
+  for _, waiter in pairs(self.waiting) do waiter:post(1) end
 end
 
 return driver_module

@@ -1,9 +1,10 @@
---- The driver of OpenResty on its own cosockets, through lua-resty-http: no libcurl is loaded. Who awaits a
---- request sleeps on a semaphore. The exchanges run in timers, as many at once as there may be connections: so they
---- outlive the request of a client that goes away, and keep none open that is done. (nginx's own queue for the
---- connections of a pool would do, but it hands them on one at a time.) Certificates are those of nginx's
---- `lua_ssl_trusted_certificate`.
-local http = require "resty.http"
+--- The driver of nginx on its own cosockets: no libcurl is loaded. A caller sleeps on a semaphore while its exchange
+--- runs in a timer. As many timers run as there may be connections, so that exchanges outlive the request of a client
+--- that goes away, and a prefetched page does not keep a finished request open. A timer gives each exchange a light
+--- thread of its own and kills it when its time is over: a cosocket's own timeouts count each read. nginx's
+--- `lua_ssl_trusted_certificate` decides which certificates are trusted.
+local bind = require "retab.driver.bind"
+local http1 = require "retab.driver.http1"
 local params = require "retab.params"
 local phases = require "retab.driver.phases"
 local semaphore = require "ngx.semaphore"
@@ -13,193 +14,268 @@ local driver_module = {}
 --- Milliseconds for which an idle connection is kept.
 local idle = 60000
 
---- Bytes read at a time.
-local chunk_size = 65536
-
---- Seconds for which a thread sleeps at most before it looks around.
+--- Seconds after which a thread that waits looks around: a timer may never have begun.
 local watch = 1
 
---- The most milliseconds that nginx takes.
+--- The most milliseconds that a cosocket takes. The threads that run exchanges bound their time.
 local forever = 2 ^ 31 - 1
 
---- Drivers made in this worker so far: each has pools of its own, since a pool stays as large as its first user
---- made it.
+--- Methods that may be sent again if a kept connection turns out to be closed.
+local repeatable = { GET = true, HEAD = true }
+
+local Driver = {}
+Driver.__index = Driver
+
+--- Drivers created in this worker. Each has connection pools of its own: nginx never resizes a pool.
 local drivers = 0
 
---- What kind of error a message of a cosocket is.
-local function kind_of(problem)
-  local text = problem:lower()
-  if text:find("timeout", 1, true) or text:find("timed out", 1, true) then return "timeout" end
-  if text:find("certificate", 1, true) or text:find("handshake", 1, true) or text:find("ssl", 1, true) then
-    return "tls"
-  end
-  return "connection"
-end
-
-local function failed(problem)
-  problem = tostring(problem)
-  return nil, { kind = kind_of(problem), message = problem }
-end
-
+--- @return table url scheme, host, port, path, authority, credentials
 local function split(url)
-  local scheme, host, port, path = url:match("^(%a+)://(%[[^%]]*%]):?(%d*)(.*)$")
-  if not scheme then scheme, host, port, path = url:match("^(%a+)://([^/:?]*):?(%d*)(.*)$") end
-  return scheme, host, tonumber(port) or (scheme == "https" and 443 or 80), path
+  local scheme, authority, path = url:match "^(%a+)://([^/?#]*)(.*)$"
+  local credentials, address = (authority or ""):match "^(.*)@(.*)$"
+  address = address or authority or ""
+  local host, port = address:match "^(%[[^%]]*%]):?(%d*)$"
+  if not host then host, port = address:match "^([^:]+):?(%d*)$" end
+  if not host then params.raise("not a URL with a host: " .. url) end
+  return {
+    scheme = scheme, host = host, port = tonumber(port) or (scheme == "https" and 443 or 80), authority = address,
+    path = path:sub(1, 1) == "/" and path or "/" .. path, credentials = credentials,
+  }
+end
+
+local function proxy_of(url)
+  local proxy = split(url)
+  if proxy.scheme ~= "http" then params.raise "option 'proxy' must be an http:// URL with the driver resty" end
+  if proxy.credentials then proxy.authorization = "Basic " .. ngx.encode_base64(ngx.unescape_uri(proxy.credentials)) end
+  return proxy
 end
 
 --- @param settings table max_connections, proxy
 --- @return retab.Driver
 function driver_module.new(settings)
   if settings.ca_file or settings.ca_path then
-    params.raise("options 'ca_file' and 'ca_path' are not for the driver resty: set lua_ssl_trusted_certificate in "
-      .. "nginx's configuration, or use driver = \"ngx\"")
+    params.raise("options 'ca_file' and 'ca_path' do not work with the driver resty: set lua_ssl_trusted_certificate "
+      .. "in nginx's configuration, or use driver = \"ngx\"")
   end
   drivers = drivers + 1
-  local driver = {}
-  local number = drivers
-  local connections = 0
-  local queue, first, last = {}, 1, 0 -- tickets that wait for their turn
-  local running = 0 -- threads that serve the queue
-  local starting = {} -- when timers were asked for that have not begun to
+  return bind(setmetatable({
+    number = drivers, max_connections = settings.max_connections, opened = 0,
+    proxy = settings.proxy and proxy_of(settings.proxy),
+    queue = {}, first = 1, last = 0, -- the tickets that wait for their turn
+    live = setmetatable({}, { __mode = "k" }), -- the tickets that are not over
+    running = 0, -- timers that serve the queue
+    starting = {}, -- when the timers were requested that have not begun
+  }, Driver))
+end
 
-  --- The whole exchange, within the request's time.
-  local function exchange(request, expires)
-    local ends = math.min(expires, driver.now() + request.timeout)
-    local client = http.new()
-    --- Gives the next operation what is left of the time.
-    local function has_time(most)
-      local left = math.floor(math.min(ends - driver.now(), most or math.huge) * 1000)
-      if left > 0 then client:set_timeout(math.min(left, forever)) end
-      return left > 0
+-- ---- one exchange ------------------------------------------------------------------------------------
+
+--- Opens a tunnel through the proxy to the server of a URL.
+local function tunnel(socket, proxy, url)
+  local target = ("%s:%d"):format(url.host, url.port)
+  local ok, err = http1.write(socket, { method = "CONNECT", headers = {} }, target, target, proxy.authorization)
+  if not ok then return nil, err end
+  local status
+  status, err = http1.read_status(socket)
+  if not status then return nil, err end
+  if status < 200 or status > 299 then
+    return nil, { kind = "connection", message = ("the proxy refused the connection: HTTP %d"):format(status) }
+  end
+  return true
+end
+
+--- Does the TLS handshake. Only a certificate that fails to verify is of kind `tls`.
+local function handshake(socket, url)
+  local ok, problem = socket:sslhandshake(false, url.host:gsub("[%[%]]", ""), true)
+  if ok then return true end
+  problem = tostring(problem)
+  if problem == "closed" or problem:find("timeout", 1, true) or problem:find("handshake", 1, true)
+    or problem:find("connection", 1, true) then
+    return http1.broken(problem == "closed" and "the connection was closed in the TLS handshake" or problem)
+  end
+  return nil, { kind = "tls", message = problem }
+end
+
+--- Connects a socket to the server of a URL, or takes a kept connection.
+--- @return boolean|nil, retab.DriverError|nil
+function Driver:connect(socket, url, proxy)
+  local peer = proxy or url
+  local ok, problem = socket:connect(peer.host, peer.port, {
+    pool = ("retab %d %s://%s:%d%s"):format(self.number, url.scheme, url.host, url.port, proxy and " by proxy" or ""),
+    pool_size = self.max_connections,
+  })
+  if not ok then return http1.broken(problem) end
+  if socket:getreusedtimes() > 0 then return true end
+  self.opened = self.opened + 1
+  if url.scheme ~= "https" then return true end
+  if proxy then
+    local err
+    ok, err = tunnel(socket, proxy, url)
+    if not ok then return nil, err end
+  end
+  return handshake(socket, url)
+end
+
+--- Sends a request on a socket and reads the response.
+--- @return table|nil response
+--- @return retab.DriverError|boolean reusable
+local function converse(socket, request, url, proxy)
+  local plain_proxy = url.scheme == "http" and proxy
+  local target = plain_proxy and "http://" .. url.authority .. url.path or url.path
+  local ok, err = http1.write(socket, request, target, url.authority, plain_proxy and plain_proxy.authorization)
+  if not ok then return nil, err end
+  return http1.read(socket, request)
+end
+
+--- Sends the request of a ticket and returns the response. A kept connection may have been closed by the server: then
+--- another one is tried.
+--- @return table|nil response
+--- @return retab.DriverError|nil
+function Driver:exchange(ticket)
+  local request, url = ticket.request, split(ticket.request.url)
+  local proxy = not request.direct and self.proxy or nil
+  while true do
+    local socket = ngx.socket.tcp()
+    socket:settimeouts(forever, forever, forever)
+    local ok, problem = self:connect(socket, url, proxy)
+    if not ok then
+      socket:close()
+      return nil, problem
     end
-    local scheme, host, port, path = split(request.url)
-    if not has_time(request.connect_timeout) then return failed "timeout" end
-    local ok, problem = client:connect {
-      scheme = scheme, host = host, port = port, ssl_verify = true, ssl_server_name = host:gsub("[%[%]]", ""),
-      pool = ("retab %d %s://%s:%d"):format(number, scheme, host, port), pool_size = settings.max_connections,
-      proxy_opts = settings.proxy and { http_proxy = settings.proxy, https_proxy = settings.proxy } or nil,
-    }
-    if not ok then return failed(problem) end
-    if client:get_reused_times() == 0 then connections = connections + 1 end
-    if not has_time() then return failed "timeout" end
-    local answer
-    answer, problem = client:request { method = request.method, path = path, headers = request.headers }
-    if not answer then return failed(problem) end
-    local encoding = answer.headers["Content-Encoding"]
-    if encoding and encoding ~= "identity" then
-      client:close()
-      return nil, { kind = "decode", message = ("the answer is compressed (%s) unasked"):format(encoding) }
+    ticket.ends = math.min(ticket.expires, ticket.began + request.timeout)
+    ticket.late = "the response was not complete within the timeout"
+    local kept = socket:getreusedtimes() > 0
+    local response, reusable = converse(socket, request, url, proxy)
+    if response and reusable then
+      socket:setkeepalive(idle, self.max_connections)
+    else
+      socket:close()
     end
-    local chunks, size = {}, 0
-    while answer.body_reader do
-      if not has_time() then return failed "timeout" end
-      local chunk
-      chunk, problem = answer.body_reader(chunk_size)
-      if problem then return failed(problem) end
-      if not chunk then break end
-      size = size + #chunk
-      if size > request.max_body_bytes then
-        client:close()
-        return nil, { kind = "too_large", message = "the answer is larger than max_body_bytes allows" }
-      end
-      chunks[#chunks + 1] = chunk
+    if response then return response end
+    local err = reusable
+    if not (kept and err.silent and repeatable[request.method]) then return nil, err end
+  end
+end
+
+-- ---- the queue ---------------------------------------------------------------------------------------
+
+--- Ends a ticket. Only its first end counts.
+function Driver:finish(ticket, response, err)
+  if ticket.over then return end
+  ticket.over, ticket.response, ticket.err = true, response, err
+  self.live[ticket] = nil
+  ticket.done:post(1)
+  if ticket.served then ticket.served:post(1) end
+end
+
+function Driver:time_out(ticket, message)
+  self:finish(ticket, nil, { kind = "timeout", message = message })
+end
+
+--- Runs a ticket's exchange in a light thread, and kills the thread if the ticket ends before.
+--- @param served table the semaphore of the thread that serves
+function Driver:run(ticket, served)
+  local request = ticket.request
+  ticket.served, ticket.began = served, self:now()
+  ticket.ends = math.min(ticket.expires, ticket.began + math.min(request.connect_timeout, request.timeout))
+  ticket.late = "the server could not be connected within the timeout"
+  local thread = ngx.thread.spawn(function()
+    local ok, response, err = pcall(self.exchange, self, ticket)
+    if not ok then response, err = nil, { kind = "connection", message = tostring(response) } end
+    self:finish(ticket, response, err)
+  end)
+  while not ticket.over do
+    local left = ticket.ends - self:now()
+    if left > 0 then served:wait(math.min(left, watch)) else self:time_out(ticket, ticket.late) end
+  end
+  ngx.thread.kill(thread)
+end
+
+--- Serves the queue until it is empty.
+function Driver:serve()
+  self.running = self.running + 1
+  while self.first <= self.last do
+    local ticket = self.queue[self.first]
+    self.queue[self.first], self.first = nil, self.first + 1
+    if not ticket.over then self:run(ticket, semaphore.new()) end
+  end
+  self.running = self.running - 1
+end
+
+--- Has a timer serve the queue, or a light thread where nginx refuses timers: it exits, or has too many.
+function Driver:start_server(now)
+  local created = ngx.timer.at(0, function()
+    table.remove(self.starting, 1)
+    self:serve()
+  end)
+  if created then
+    self.starting[#self.starting + 1] = now
+  else
+    ngx.thread.spawn(self.serve, self)
+  end
+end
+
+-- ---- the driver --------------------------------------------------------------------------------------
+
+local function closed_error()
+  return { kind = "cancelled", message = "the client was closed" }
+end
+
+function Driver:send(request)
+  phases.check()
+  if self.closed then return nil, closed_error() end
+  local now = self:now()
+  local ticket = { request = request, expires = now + request.expires, done = semaphore.new() }
+  self.live[ticket] = true
+  self.last = self.last + 1
+  self.queue[self.last] = ticket
+  if self.running + #self.starting < self.max_connections then self:start_server(now) end
+  return ticket
+end
+
+function Driver:await(ticket)
+  phases.check()
+  while not ticket.over do
+    ticket.done:wait(math.max(0.001, math.min(watch, ticket.expires - self:now())))
+    local now = self:now()
+    if now >= ticket.expires then self:time_out(ticket, "the response was not complete within the deadline") end
+    if self.starting[1] and now - self.starting[1] > watch then -- nginx drops timers past lua_max_running_timers
+      table.remove(self.starting, 1)
+      ngx.thread.spawn(self.serve, self)
     end
-    client:set_keepalive(idle, settings.max_connections)
-    return { status = answer.status, headers = answer.headers, body = table.concat(chunks) }
   end
+  return ticket.response, ticket.err
+end
 
-  --- The first end of a request is the one that counts.
-  local function finish(ticket, answer, err)
-    if ticket.over then return end
-    ticket.over, ticket.answer, ticket.err = true, answer, err
-    ticket.done:post(1)
-    ticket.ended:post(1)
-  end
+function Driver:cancel(ticket)
+  self:finish(ticket, nil, { kind = "cancelled", message = "the request was cancelled" })
+end
 
-  --- Serves the queue until it is empty. A thread can be killed by its parent only: each exchange has one of its own.
-  local function serve()
-    running = running + 1
-    while first <= last do
-      local ticket = queue[first]
-      queue[first], first = nil, first + 1
-      if not ticket.over then
-        local thread = ngx.thread.spawn(function()
-          local ok, answer, err = pcall(exchange, ticket.request, ticket.expires)
-          if not ok then answer, err = failed(answer) end
-          finish(ticket, answer, err)
-        end)
-        while not ticket.over do ticket.ended:wait(watch) end
-        ngx.thread.kill(thread) -- it ended, or was cancelled
-      end
-    end
-    running = running - 1
-  end
+function Driver.sleep(_, seconds)
+  ngx.sleep(seconds)
+end
 
-  local function serve_in_timer()
-    table.remove(starting, 1)
-    serve()
-  end
+function Driver.now()
+  ngx.update_time()
+  return ngx.now()
+end
 
-  function driver.send(request)
-    phases.check()
-    local now = driver.now()
-    local ticket = {
-      request = request, expires = now + request.expires, done = semaphore.new(), ended = semaphore.new(),
-    }
-    last = last + 1
-    queue[last] = ticket
-    if running + #starting < settings.max_connections then
-      if ngx.timer.at(0, serve_in_timer) then
-        starting[#starting + 1] = now
-      else -- the worker is about to exit, or has too many
-        ngx.thread.spawn(serve)
-      end
-    end
-    return ticket
-  end
+function Driver.ready(_, ticket)
+  return ticket.over
+end
 
-  function driver.await(ticket)
-    phases.check()
-    while not ticket.over do
-      ticket.done:wait(math.max(0.001, math.min(watch, ticket.expires - driver.now())))
-      local now = driver.now()
-      if now >= ticket.expires then finish(ticket, failed "timeout") end
-      if starting[1] and now - starting[1] > watch then -- nginx drops a timer where lua_max_running_timers run
-        table.remove(starting, 1)
-        ngx.thread.spawn(serve)
-      end
-    end
-    return ticket.answer, ticket.err
-  end
+function Driver:connections()
+  return self.opened
+end
 
-  function driver.cancel(ticket)
-    finish(ticket, nil, { kind = "cancelled", message = "the request was cancelled" })
-  end
+function Driver.spawn(_, ...)
+  return phases.spawn(...)
+end
 
-  function driver.sleep(seconds)
-    ngx.sleep(seconds)
-  end
-
-  function driver.now()
-    ngx.update_time()
-    return ngx.now()
-  end
-
-  function driver.ready(ticket)
-    return ticket.over
-  end
-
-  function driver.connections()
-    return connections
-  end
-
-  driver.spawn = phases.spawn
-
-  function driver.close()
-    -- idle connections belong to the worker: nginx closes them after a while
-  end
-
-  return driver
+--- Ends all tickets. nginx closes the idle connections after a while.
+function Driver:close()
+  self.closed = true
+  for ticket in pairs(self.live) do self:finish(ticket, nil, closed_error()) end
 end
 
 return driver_module

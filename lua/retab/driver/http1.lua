@@ -1,0 +1,248 @@
+--- HTTP/1.1 on a socket that is connected: writes one request, reads one response. It bounds memory; time is the
+--- caller's part. It knows nothing of nginx but the three methods of a cosocket: `send`, `receive`, `receiveuntil`.
+local http1 = {}
+
+--- The most bytes of a response's header, interim responses and trailers included: as much as libcurl takes.
+local header_bytes = 256 * 1024
+
+--- The most bytes of the line before a chunk.
+local chunk_line_bytes = 4096
+
+--- Chunks that are joined at a time, so that a body of tiny chunks needs little more memory than one of large ones.
+local joined_chunks = 1024
+
+--- The largest number of bytes that a cosocket reads at once.
+local most_bytes = 2 ^ 31 - 2
+
+--- Statuses whose responses have no body.
+local bodiless = { [204] = true, [304] = true }
+
+--- @return nil, retab.DriverError
+local function fail(kind, message)
+  return nil, { kind = kind, message = message }
+end
+
+--- Returns the error that a message of a socket stands for.
+--- @param problem string
+--- @return nil, retab.DriverError
+function http1.broken(problem)
+  problem = tostring(problem)
+  if problem:find("timeout", 1, true) or problem:find("timed out", 1, true) then return fail("timeout", problem) end
+  if problem == "closed" then problem = "the server closed the connection before the response was complete" end
+  return fail("connection", problem)
+end
+
+-- ---- the request -------------------------------------------------------------------------------------
+
+--- Writes a request. An error has `silent`: the server sent nothing.
+--- @param socket table
+--- @param request table method, headers, body
+--- @param target string what stands between the method and the version
+--- @param host string the value of the header Host
+--- @param proxy_authorization string|nil the value of the header Proxy-Authorization
+--- @return boolean|nil, retab.DriverError|nil
+function http1.write(socket, request, target, host, proxy_authorization)
+  local lines, body, has_host = {}, request.body, false
+  for name, value in pairs(request.headers) do
+    local lower = name:lower()
+    has_host = has_host or lower == "host"
+    if lower ~= "content-length" and lower ~= "transfer-encoding" then lines[#lines + 1] = name .. ": " .. value end
+  end
+  if not has_host then lines[#lines + 1] = "Host: " .. host end
+  if proxy_authorization then lines[#lines + 1] = "Proxy-Authorization: " .. proxy_authorization end
+  if body or request.method == "POST" or request.method == "PUT" then
+    lines[#lines + 1] = "Content-Length: " .. #(body or "")
+  end
+  local sent, problem = socket:send(("%s %s HTTP/1.1\r\n%s\r\n\r\n%s"):format(request.method, target,
+    table.concat(lines, "\r\n"), body or ""))
+  if not sent then
+    local _, err = http1.broken(problem)
+    err.silent = true
+    return nil, err
+  end
+  return true
+end
+
+-- ---- the header of the response ----------------------------------------------------------------------
+
+--- Reads up to the next `ending`, which is not returned. The line or block counts against the reader's header bytes.
+--- @param read function what socket:receiveuntil(ending) returned
+local function read_block(reader, read, most)
+  local room = math.min(reader.header_left, most or math.huge)
+  local block, problem = read(room + 1)
+  if not block then
+    if problem then return http1.broken(problem) end
+    return "" -- the ending comes first
+  end
+  if #block > room then return fail("too_large", "the response's header is larger than 256 KiB") end
+  reader.header_left = reader.header_left - #block
+  local more
+  more, problem = read(1)
+  if problem then return http1.broken(problem) end
+  return block .. (more or "")
+end
+
+--- Trims without a pattern that could take quadratic time.
+local function trim(text)
+  local first = text:find "%S"
+  return first and text:match("^.*%S", first) or ""
+end
+
+--- Returns headers by lower-case name. The values of a header that comes twice are joined.
+local function parse_headers(block)
+  local values = {}
+  for line in block:gsub("\r\n[ \t]+", " "):gmatch "[^\r\n]+" do
+    local colon = line:find(":", 1, true)
+    if colon then
+      local name = trim(line:sub(1, colon - 1)):lower()
+      local list = values[name] or {}
+      values[name] = list
+      list[#list + 1] = trim(line:sub(colon + 1))
+    end
+  end
+  for name, list in pairs(values) do values[name] = table.concat(list, ", ") end
+  return values
+end
+
+--- Reads a status line and headers.
+--- @return integer|nil status
+--- @return table|retab.DriverError headers an error has `silent` if the server sent nothing
+--- @return boolean reusable false where the server's version closes connections
+local function read_head(reader)
+  local start, problem, part = reader.socket:receive(5)
+  if not start then
+    local _, err = http1.broken(problem)
+    err.silent = problem ~= "timeout" and (part or "") == ""
+    return nil, err
+  end
+  if start ~= "HTTP/" then return fail("connection", "the response is not HTTP") end
+  local block, err = read_block(reader, reader.read_header)
+  if not block then return nil, err end
+  local version, status, rest = block:match "^(1%.%d) (%d%d%d)[^\r\n]*(.*)$"
+  if not version then return fail("connection", "the response's status line is not HTTP/1.1") end
+  return tonumber(status), parse_headers(rest), version ~= "1.0"
+end
+
+-- ---- its body ----------------------------------------------------------------------------------------
+
+local function too_large()
+  return fail("too_large", "the response is larger than max_body_bytes allows")
+end
+
+local function read_length(reader, length)
+  local size = length:match "^%d+$" and tonumber(length)
+  if not size then return fail("decode", "the response's Content-Length is not a number: " .. length:sub(1, 80)) end
+  if size > reader.max_body_bytes then return too_large() end
+  local body, problem = reader.socket:receive(size)
+  if not body then return http1.broken(problem) end
+  return body
+end
+
+local function read_until_closed(reader)
+  local body, problem, part = reader.socket:receive(math.min(reader.max_body_bytes + 1, most_bytes))
+  if body then return too_large() end
+  if problem ~= "closed" then return http1.broken(problem) end
+  return part
+end
+
+--- Reads the trailers, up to the empty line.
+local function read_trailers(reader, read_line)
+  local line, err
+  repeat
+    line, err = read_block(reader, read_line)
+    if not line then return nil, err end
+  until line == ""
+  return true
+end
+
+local function read_chunks(reader)
+  local socket, read_line = reader.socket, reader.socket:receiveuntil "\r\n"
+  local joined, chunks, size = {}, {}, 0
+  while true do
+    local line, problem = read_line(chunk_line_bytes)
+    if not line and problem then return http1.broken(problem) end
+    local digits = line and #line < chunk_line_bytes and line:match "^%x+"
+    if not digits then return fail("decode", "the response's chunks are malformed") end
+    read_line(1) -- past the line's ending
+    local length = tonumber(digits, 16)
+    if length == 0 then break end
+    size = size + length
+    if size > reader.max_body_bytes then return too_large() end
+    local chunk
+    chunk, problem = socket:receive(length + 2)
+    if not chunk then return http1.broken(problem) end
+    if chunk:sub(-2) ~= "\r\n" then return fail("decode", "the response's chunks are malformed") end
+    chunks[#chunks + 1] = chunk:sub(1, -3)
+    if #chunks == joined_chunks then joined[#joined + 1], chunks = table.concat(chunks), {} end
+  end
+  local ok, err = read_trailers(reader, read_line)
+  if not ok then return nil, err end
+  return table.concat(joined) .. table.concat(chunks)
+end
+
+--- @return string|nil body
+--- @return retab.DriverError|nil
+--- @return boolean|nil ends_connection true where the end of the connection is the end of the body
+local function read_body(reader, status, headers)
+  if reader.method == "HEAD" or bodiless[status] then return "" end
+  local coding, length = headers["transfer-encoding"], headers["content-length"]
+  if coding then
+    if coding:lower() ~= "chunked" then
+      return fail("decode", "the response has an unknown Transfer-Encoding: " .. coding:sub(1, 80))
+    end
+    return read_chunks(reader)
+  end
+  if length then return read_length(reader, length) end
+  local body, err = read_until_closed(reader)
+  return body, err, true
+end
+
+-- ---- the response ------------------------------------------------------------------------------------
+
+--- Reads headers, past those of interim responses (1xx).
+local function read_final_head(reader)
+  local status, headers, reusable
+  repeat
+    status, headers, reusable = read_head(reader)
+  until not status or status >= 200
+  return status, headers, reusable
+end
+
+local function new_reader(socket, request)
+  return {
+    socket = socket, method = request.method, max_body_bytes = request.max_body_bytes, header_left = header_bytes,
+    read_header = socket:receiveuntil "\r\n\r\n",
+  }
+end
+
+--- Reads a response without its body: that of CONNECT.
+--- @return integer|nil status
+--- @return retab.DriverError|nil
+function http1.read_status(socket)
+  local status, err = read_final_head(new_reader(socket, { method = "CONNECT" }))
+  if not status then return nil, err end
+  return status
+end
+
+--- Reads a response.
+--- @param socket table
+--- @param request table method, max_body_bytes
+--- @return table|nil response { status, headers, body }
+--- @return retab.DriverError|boolean reusable true if the connection can carry another request
+function http1.read(socket, request)
+  local reader = new_reader(socket, request)
+  local status, headers, reusable = read_final_head(reader)
+  if not status then return nil, headers end
+  local encoding = headers["content-encoding"]
+  if encoding and encoding ~= "identity" then
+    return fail("decode", ("the response is compressed (%s), which was not requested"):format(encoding:sub(1, 80)))
+  end
+  local body, err, ends_connection = read_body(reader, status, headers)
+  if not body then return nil, err end
+  local connection = (headers.connection or ""):lower()
+  reusable = (reusable or connection:find("keep-alive", 1, true) ~= nil)
+    and not connection:find("close", 1, true) and not ends_connection
+  return { status = status, headers = headers, body = body }, reusable
+end
+
+return http1
