@@ -40,7 +40,7 @@ function Worker:stop()
 end
 
 --- Whether a command succeeds in silence.
-local function succeeds(command)
+function workers.succeeds(command)
   local ok, _, status = os.execute(command .. " >/dev/null 2>&1 </dev/null")
   return ok == true and status == 0 or ok == 0
 end
@@ -50,7 +50,7 @@ local luas = { "5.4", "5.3", "jit", "5.1" }
 
 local function lua_walker(name, module, walker)
   for _, version in ipairs(luas) do
-    if succeeds(("scripts/lua %s -e 'require \"cjson\" require %s'"):format(version, '"' .. module .. '"')) then
+    if workers.succeeds(("scripts/lua %s -e 'require \"cjson\" require %s'"):format(version, '"' .. module .. '"')) then
       local label = ("%s + lua-cjson%s"):format(name, version == "5.4" and "" or version == "jit" and " (LuaJIT)"
         or " (Lua " .. version .. ")")
       return label, ("scripts/lua %s bench/walkers/walk.lua %s"):format(version, walker)
@@ -59,7 +59,7 @@ local function lua_walker(name, module, walker)
 end
 
 local function program_walker(name, tool, command)
-  if succeeds("command -v " .. tool) and succeeds(("test -e %s"):format(command:match("%S+$"))) then
+  if workers.succeeds("command -v " .. tool) and workers.succeeds(("test -e %s"):format(command:match("%S+$"))) then
     return name, command
   end
 end

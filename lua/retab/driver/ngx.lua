@@ -11,12 +11,15 @@ local driver_module = {}
 --- Seconds between two steps: the resolution of nginx's timers. A response waits no longer for a step.
 local tick = 0.001
 
+--- Seconds after which a caller that sends also steps: under load the pool need not wait for the tick.
+local gap = 0.0001
+
 --- Seconds without a step after which a caller steps by itself and requests another timer: nginx drops timers past
 --- lua_max_running_timers.
 local patience = 0.05
 
 --- Threads woken per step: each decodes its page at once, and other requests get their turn.
-local wakes = 8
+local wakes = 16
 
 --- Seconds for which a walk goes on over pages that are there already, before others get their turn.
 local stretch = 0.002
@@ -81,6 +84,7 @@ function Driver:send(request)
   if self.closed then return nil, closed_error() end
   local transfer, err = self.pool:send(request)
   if not transfer then return nil, err end
+  if curl.clock() - self.stepped > gap then self:step() end
   self:keep_stepping()
   return transfer
 end
