@@ -8,6 +8,9 @@ local header_bytes = 256 * 1024
 --- The most bytes of the line before a chunk.
 local chunk_line_bytes = 4096
 
+--- The most digits of a chunk's length that a double holds.
+local most_digits = 13
+
 --- Chunks that are joined at a time, so that a body of tiny chunks needs little more memory than one of large ones.
 local joined_chunks = 1024
 
@@ -75,7 +78,7 @@ local function read_block(reader, read, most)
     return "" -- the ending comes first
   end
   if #block > room then return fail("too_large", "the response's header is larger than 256 KiB") end
-  reader.header_left = reader.header_left - #block
+  reader.header_left = math.max(0, reader.header_left - #block - 2) -- 2: at least, the ending
   local more
   more, problem = read(1)
   if problem then return http1.broken(problem) end
@@ -161,11 +164,11 @@ local function read_chunks(reader)
   while true do
     local line, problem = read_line(chunk_line_bytes)
     if not line and problem then return http1.broken(problem) end
-    local digits = line and #line < chunk_line_bytes and line:match "^%x+"
-    if not digits then return fail("decode", "the response's chunks are malformed") end
+    local zeros, digits = (line and #line < chunk_line_bytes and line or ""):match "^(0*)(%x*)"
+    if zeros == "" and digits == "" then return fail("decode", "the response's chunks are malformed") end
     read_line(1) -- past the line's ending
-    local length = tonumber(digits, 16)
-    if length == 0 then break end
+    if digits == "" then break end
+    local length = #digits > most_digits and math.huge or tonumber(digits, 16)
     size = size + length
     if size > reader.max_body_bytes then return too_large() end
     local chunk
