@@ -1,14 +1,16 @@
---- A stand-in for nginx's Lua and lua-resty-http, for the driver resty: light threads, semaphores, timers and a clock
---- that moves only when all wait; and HTTP clients that answer by a script and write down what was done with them.
+--- A stand-in for nginx's Lua: light threads, semaphores, timers, a clock that moves only when all threads wait, and
+--- cosockets that follow a script.
+local scripted_socket = require "spec.driver.scripted_socket"
+
 local scripted = {}
 
---- @param answer function (number of the client) -> what happens: { status, headers, chunks } and maybe refused,
----   failed, broken (problems of the connection, the request and the body), takes (seconds), reused
+--- @param answer function (number of the socket) -> the script of spec/driver/scripted_socket.lua, which may also have
+---   refused, handshake (problems), connects_in (seconds), reused
 --- @param settings table|nil phase; timers = "refused" | "dropped"
---- @return table nginx with `ngx`, `modules` to be loaded, `clients`, and `run`
+--- @return table nginx with `ngx`, `modules` to be loaded, `sockets`, and `run`
 function scripted.new(answer, settings)
   settings = settings or {}
-  local self = { clients = {}, open = 0, most_open = 0 }
+  local self = { sockets = {}, open = 0, most_open = 0 }
   local clock = 1780000000
   local ready, sleeping, killed = {}, {}, setmetatable({}, { __mode = "k" })
 
@@ -18,7 +20,7 @@ function scripted.new(answer, settings)
     if not ok then error(debug.traceback(thread, tostring(problem)), 0) end
   end
 
-  --- Suspends the running thread until it is woken, or so many seconds later. Whether it was woken.
+  --- Suspends the running thread until it is woken or the seconds have passed. Returns true if it was woken.
   local function wait(seconds, wakers)
     local entry = { thread = coroutine.running(), at = clock + seconds }
     sleeping[#sleeping + 1] = entry
@@ -51,12 +53,15 @@ function scripted.new(answer, settings)
     now = function() return clock end,
     update_time = function() end,
     sleep = function(seconds) wait(seconds) end,
+    socket = {},
+    unescape_uri = function(text) return text end,
+    encode_base64 = function(text) return "base64 of " .. text end,
     thread = {
       spawn = spawn,
       kill = function(thread)
         killed[thread] = true
-        local client = self.clients[thread]
-        if client and client.options then client:close() end
+        local socket = self.sockets[thread]
+        if socket then socket:close() end
       end,
     },
     timer = {
@@ -89,78 +94,56 @@ function scripted.new(answer, settings)
     }
   end
 
-  local http = {}
-  function http.new()
-    local client = { timeouts = {} }
-    local number = #self.clients + 1
-    self.clients[number] = client
-    self.clients[coroutine.running()] = client
-    local behaviour
-
-    local function opened()
-      self.open = self.open + 1
-      self.most_open = math.max(self.most_open, self.open)
-    end
+  --- A cosocket that opens a connection which behaves by the script, and writes down what was done with it.
+  function self.ngx.socket.tcp()
+    local number = #self.sockets + 1
+    local socket = scripted_socket.new({}, wait)
+    self.sockets[number] = socket
+    self.sockets[coroutine.running()] = socket
 
     local function leave(how)
-      if client.gone then return end
-      client.gone = how
+      if not socket.peer or socket.gone then return end
+      socket.gone = how
       self.open = self.open - 1
     end
 
-    --- Takes its time, as far as the timeout lets it.
-    local function spend(seconds)
-      local allowed = client.timeouts[#client.timeouts] / 1000
-      wait(math.min(seconds or 0, allowed))
-      return (seconds or 0) <= allowed
-    end
+    function socket.settimeouts() end
 
-    function client.set_timeout(_, milliseconds)
-      client.timeouts[#client.timeouts + 1] = milliseconds
-    end
-
-    function client.connect(_, options)
-      client.options = options
-      behaviour = answer(number)
-      if behaviour.refused then return nil, behaviour.refused end
-      opened()
+    function socket.connect(_, host, port, options)
+      socket.script = answer(number)
+      if socket.script.refused then return nil, socket.script.refused end
+      socket.peer, socket.options = host .. ":" .. port, options
+      self.open = self.open + 1
+      self.most_open = math.max(self.most_open, self.open)
+      wait(socket.script.connects_in or 0)
       return true
     end
 
-    function client.request(_, request)
-      client.request_sent = request
-      if behaviour.failed then return nil, behaviour.failed end
-      if not spend(behaviour.takes) then return nil, "timeout" end
-      local chunks, next_chunk = behaviour.chunks, 0
-      return {
-        status = behaviour.status, headers = behaviour.headers or {},
-        body_reader = chunks and function()
-          next_chunk = next_chunk + 1
-          if behaviour.broken and next_chunk > #chunks then return nil, behaviour.broken end
-          return chunks[next_chunk]
-        end,
-      }
+    function socket.sslhandshake(_, session, name, verify)
+      socket.handshake = { session, name, verify }
+      if socket.script.handshake then return nil, socket.script.handshake end
+      return true
     end
 
-    function client.get_reused_times()
-      return behaviour.reused and 1 or 0
+    function socket.getreusedtimes()
+      return socket.script.reused and 1 or 0
     end
 
-    function client.close()
+    function socket.close()
       leave "closed"
     end
 
-    function client.set_keepalive(_, idle, size)
-      client.kept = { idle, size }
+    function socket.setkeepalive(_, idle, size)
+      socket.kept = { idle, size }
       leave "kept"
     end
 
-    return client
+    return socket
   end
 
-  self.modules = { ["ngx.semaphore"] = semaphore, ["resty.http"] = http }
+  self.modules = { ["ngx.semaphore"] = semaphore }
 
-  --- Runs a function in a light thread, and all that comes of it, until nothing is left to do.
+  --- Runs a function in a light thread, and everything that it starts, until nothing is left to do.
   function self.run(f)
     local ended = false
     spawn(function()
@@ -178,7 +161,7 @@ function scripted.new(answer, settings)
         wake(first, nil)
       end
     end
-    assert(ended, "the function never came to its end")
+    assert(ended, "the function never ended")
   end
 
   return self
