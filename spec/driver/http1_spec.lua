@@ -56,18 +56,18 @@ describe("HTTP/1.1 on a cosocket", function()
   end)
 
   it("reads chunks, their extensions and trailers", function()
-    both_ways(ok .. "Transfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n00A\r\n, world!!!\r\n0\r\nX: 1\r\nY: 2\r\n\r\n",
-      function(texts)
-        local response, reusable = read(texts)
-        assert.equal("hello, world!!!", response.body)
-        assert.is_true(reusable)
-      end)
+    local chunks = "5;a=b\r\nhello\r\n00A\r\n, world!!!\r\n0\r\nX: 1\r\nY: 2\r\n\r\n"
+    both_ways(ok .. "Transfer-Encoding: chunked\r\n\r\n" .. chunks, function(texts)
+      local response, reusable = read(texts)
+      assert.equal("hello, world!!!", response.body)
+      assert.is_true(reusable)
+    end)
     assert.equal("", read(ok .. "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n").body)
   end)
 
   it("joins thousands of tiny chunks", function()
-    local chunks = ("1\r\nx\r\n"):rep(5000)
-    local response = read(ok .. "Transfer-Encoding: chunked\r\n\r\n" .. chunks .. "0\r\n\r\n", { max_body_bytes = 5000 })
+    local chunks = ("1\r\nx\r\n"):rep(5000) .. "0\r\n\r\n"
+    local response = read(ok .. "Transfer-Encoding: chunked\r\n\r\n" .. chunks, { max_body_bytes = 5000 })
     assert.equal(("x"):rep(5000), response.body)
   end)
 
@@ -157,7 +157,8 @@ describe("HTTP/1.1 on a cosocket", function()
     assert.is_true(assert_failure("connection", {}).silent)
     assert.is_falsy(assert_failure("connection", "H").silent)
     assert.is_falsy(assert_failure("timeout", { problem = "timeout" }).silent)
-    local _, err = http1.write(scripted_socket.new { unsent = "broken pipe" }, { method = "GET", headers = {} }, "/", "h")
+    local broken = scripted_socket.new { unsent = "broken pipe" }
+    local _, err = http1.write(broken, { method = "GET", headers = {} }, "/", "localhost")
     assert.is_true(err.silent)
   end)
 

@@ -1,4 +1,4 @@
---- A real nginx with one worker, whose program is worker.lua; the specs talk to it over HTTP.
+--- A real nginx with one worker, whose program is worker.lua. Specs talk to it over HTTP.
 local simulator = require "spec.simulator"
 local socket = require "socket"
 
@@ -6,13 +6,13 @@ local nginx = {}
 
 local here = debug.getinfo(1, "S").source:match("^@(.*)nginx%.lua$")
 
---- Seconds after which an answer counts as lost.
+--- Seconds after which a response counts as lost.
 local patience = 60
 
 local Server = {}
 Server.__index = Server
 
---- @param template string|nil of the configuration, beside this file unless it has a slash
+--- @param template string|nil the configuration's, next to this file unless it has a slash
 function nginx.start(template)
   template = template or "nginx.conf"
   local process = simulator.start(template:find("/", 1, true) and template or here .. template)
@@ -25,7 +25,7 @@ function Server:stop()
   self.process:stop()
 end
 
---- What came into the error log since this was asked last, but for a remark that every start makes.
+--- Returns what was added to the error log since the last call, without a remark that every start makes.
 function Server:logged()
   return (self.log:read "*a":gsub("[^\n]*lua_code_cache is off[^\n]*\n", ""))
 end
@@ -40,7 +40,9 @@ local function encode(args)
   return table.concat(parts, "&")
 end
 
---- Sends a request and does not wait; `keep` keeps the connection.
+--- Sends a request without waiting for the response.
+--- @param keep boolean|nil true keeps the connection
+--- @return table connection
 function Server:open(path, args, keep)
   local connection = assert(socket.connect("127.0.0.1", tonumber(self.url:match("%d+$"))))
   connection:setoption("tcp-nodelay", true)
@@ -54,10 +56,10 @@ function Server.request(connection, path, args, keep)
   assert(connection:send(line .. "\r\nHost: localhost\r\n\r\n"))
 end
 
---- The answer to a request of `open`.
+--- Waits for the response to a request of `open`.
 --- @return string body
 --- @return number status
-function Server.answer(connection)
+function Server.response(connection)
   local text = assert(connection:receive "*a")
   connection:close()
   local status, body = text:match("^HTTP/1%.%d (%d+).-\r\n\r\n(.*)$")
@@ -67,10 +69,12 @@ end
 --- @return string body
 --- @return number status
 function Server:get(path, args)
-  return self.answer(self:open(path, args))
+  return self.response(self:open(path, args))
 end
 
---- The longest that /ping takes while `busy()`, in seconds, and how often it was asked.
+--- Requests /ping again and again while `busy()` returns true.
+--- @return number longest the longest response time in seconds
+--- @return integer count of responses
 function Server:heartbeat(busy)
   local connection = self:open("/ping", nil, true)
   local longest, count = 0, 0

@@ -1,4 +1,4 @@
---- The program inside the nginx of nginx.conf: what the specs ask for over HTTP. /NAME?... runs the function NAME.
+--- The program inside the nginx of nginx.conf. /NAME?... runs the function NAME for a spec.
 local ffi = require "ffi"
 
 ffi.cdef [[
@@ -9,18 +9,11 @@ ffi.cdef [[
 local worker = {}
 local asked = {}
 
---- What lua-resty-http wants of other libraries, which are OpenResty's and not Debian's: only client certificates
---- need it.
-for _, name in ipairs { "string", "openssl.x509.chain", "openssl.x509", "openssl.pkey" } do
-  name = "resty." .. name
-  if not package.searchpath(name, package.path) then package.loaded[name] = {} end
-end
-
 local directory, owner
 local messages = ngx.shared.messages
 local owner_check_seconds = 1
 
---- Lists, which is nowhere allowed but where light threads may wait, and keeps what comes of it.
+--- Lists in any phase, and keeps the outcome.
 function worker.try(phase)
   local retab = require "retab"
   local client = retab.new {
@@ -35,7 +28,7 @@ function worker.init(where, pid)
   worker.try "init"
 end
 
---- Says that the port is open; from then on nginx lives no longer than what started it.
+--- Says that the port is open. From then on nginx ends when the process that started it ends.
 function worker.hold(pid)
   io.stdout:write("up\n")
   io.stdout:flush()
@@ -52,7 +45,7 @@ function worker.init_worker()
   worker.hold(owner)
 end
 
---- What was kept of a phase.
+--- Prints the outcome that was kept of a phase.
 function worker.tell(phase)
   ngx.print(messages:get(phase or ngx.var.uri:match("[^/]*$")) or "nothing")
 end
@@ -69,11 +62,6 @@ end
 
 function asked.tell(args)
   worker.tell(args.phase)
-end
-
---- Whether a module is there.
-function asked.has(args)
-  ngx.print(tostring((pcall(require, args.name))))
 end
 
 function asked.driver(args)
@@ -129,28 +117,113 @@ function asked.timer(args)
   end))
 end
 
---- How long a list takes beside the upstream's own time.
-function asked.latencies(args)
-  local runs, took = shared_client(args).workflows.experiments.runs, {}
-  local socket = require "socket" -- its clock is finer than nginx's
-  for index = 1, tonumber(args.count) do
-    local began = socket.gettime()
-    assert(runs.list { limit = 1 })
-    took[index] = socket.gettime() - began
-  end
-  table.sort(took)
-  ngx.print(took[math.ceil(#took / 2)], " ", took[#took])
+--- Sends a request through a driver alone, and prints the status and the body, or the kind of the error.
+local drivers = {}
+
+local function driver_of(args)
+  drivers[args.driver] = drivers[args.driver] or require("retab.driver." .. args.driver).new { max_connections = 4 }
+  return drivers[args.driver]
 end
 
-function asked.driver_of_host()
-  local client = require "retab".new { api_key = "k", base_url = "http://127.0.0.1:1", max_retries = 0 }
-  client.workflows.experiments.runs.list {}
-  local loaded = {}
-  for name in pairs(package.loaded) do
-    if name:find "^retab%.driver%." or name == "retab.curl" then loaded[#loaded + 1] = name end
+local function request_of(args)
+  return {
+    method = args.method or "GET", url = args.url, headers = { Accept = "application/json" }, body = args.body,
+    timeout = tonumber(args.timeout) or 30, connect_timeout = 10, expires = math.huge,
+    max_body_bytes = tonumber(args.max_body_bytes) or 1e6, direct = true,
+  }
+end
+
+function asked.exchange(args)
+  local driver = driver_of(args)
+  local ticket, unsent = driver.send(request_of(args))
+  if not ticket then return ngx.print(unsent.kind) end
+  local response, err = driver.await(ticket)
+  if response then ngx.print(response.status, " ", response.body) else ngx.print(err.kind) end
+end
+
+--- Kills light threads in the middle of a call, the first one among them. The others go on.
+function asked.kills(args)
+  local runs = shared_client(args).workflows.experiments.runs
+  local threads, listed = {}, 0
+  for index = 1, 6 do
+    threads[index] = ngx.thread.spawn(function()
+      local count = #assert(runs.list { limit = index }).data
+      listed = listed + count
+    end)
   end
-  table.sort(loaded)
-  ngx.print(table.concat(loaded, " "))
+  ngx.sleep(0.05)
+  for index = 1, 6, 2 do assert(ngx.thread.kill(threads[index])) end
+  for index = 2, 6, 2 do assert(ngx.thread.wait(threads[index])) end
+  ngx.print(listed)
+end
+
+--- Kills a light thread whose call holds the only connection. It is free once the thread is collected.
+function asked.kill_frees(args)
+  local client = require "retab".new {
+    api_key = "k", base_url = args.url, driver = args.driver, max_connections = 1, max_retries = 0, timeout = 50,
+  }
+  local runs = client.workflows.experiments.runs
+  local thread = ngx.thread.spawn(function() runs.list {} end)
+  ngx.sleep(0.1) -- the simulator never answers: this call does not end before its timeout
+  assert(ngx.thread.kill(thread))
+  thread = nil -- luacheck: ignore 311
+  local page
+  ngx.thread.spawn(function() page = assert(runs.list { limit = 3 }) end)
+  local ends = ngx.now() + 20
+  while not page and ngx.now() < ends do
+    collectgarbage()
+    ngx.sleep(0.01)
+  end
+  ngx.print(page and #page.data or "the connection is still taken")
+end
+
+--- Ends the request while a light thread waits.
+function asked.exits(args)
+  ngx.thread.spawn(function() shared_client(args).workflows.experiments.runs.list {} end)
+  ngx.sleep(0.02)
+  ngx.print "exits"
+  ngx.exit(200)
+end
+
+--- Drops clients that nobody closed, with calls under way and a page prefetched.
+function asked.drops(args)
+  for index = 1, 20 do
+    local client = require "retab".new { api_key = "k", base_url = args.url, driver = args.driver, max_retries = 0 }
+    local it = client.workflows.experiments.runs.iter({ limit = 5 }, { prefetch = 2 })
+    assert(it:next())
+    if index % 3 == 0 then client:close() end
+    client, it = nil, nil -- luacheck: ignore 311
+    if index % 2 == 0 then collectgarbage() end
+    ngx.sleep(0.001)
+  end
+  collectgarbage()
+  collectgarbage()
+  ngx.print(#assert(shared_client(args).workflows.experiments.runs.list { limit = 7 }).data)
+end
+
+--- Closes a driver while a light thread awaits a response.
+function asked.closes(args)
+  local driver = require("retab.driver." .. args.driver).new { max_connections = 1 }
+  local seen = {}
+  local waiter = ngx.thread.spawn(function()
+    local _, err = driver.await(driver.send(request_of(args)))
+    seen[1] = err
+  end)
+  ngx.sleep(0.05)
+  driver.close()
+  assert(ngx.thread.wait(waiter))
+  local _
+  _, seen[2] = driver.send(request_of(args))
+  for index = 1, 2 do ngx.print(seen[index].kind, ": ", seen[index].message, "\n") end
+end
+
+--- Prints how many KiB the worker has in memory.
+function asked.memory()
+  collectgarbage()
+  for line in io.lines "/proc/self/status" do
+    local size = line:match "^VmRSS:%s*(%d+)"
+    if size then ngx.print(size) end
+  end
 end
 
 function asked.descriptors()
