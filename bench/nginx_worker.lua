@@ -1,14 +1,19 @@
+-- luacheck: read globals ngx
 --- What the measured nginx worker does for a request: one list of runs, by this library under one of its drivers, or by
 --- lua-resty-http and lua-cjson as most would write it.
 local retab = require "retab"
-local stand_ins = require "spec.driver.worker" -- lets lua-resty-http load without OpenResty's other libraries
 
 local worker = {}
 local listers = {}
-worker.listers, worker.stand_ins = listers, stand_ins
 
---- As many connections as requests that come at once.
-local connections = tonumber(os.getenv "CONNS") or 32
+--- As many connections as wrk keeps requests under way.
+local connections = 32
+
+--- lua-resty-http requires these for client certificates only. OpenResty has them, Debian has not.
+for _, name in ipairs { "string", "openssl.x509.chain", "openssl.x509", "openssl.pkey" } do
+  name = "resty." .. name
+  if not package.searchpath(name, package.path) then package.loaded[name] = {} end
+end
 
 local clients = {}
 

@@ -1,5 +1,5 @@
--- Experiment runs for an nginx worker: a location that lists them, and a timer that watches for those that finish.
--- While a call waits, the worker serves its other requests.
+-- Experiment runs for an nginx worker: a location that lists them, and a timer that logs those that finish.
+-- The worker serves its other requests while a call waits.
 local cjson = require "cjson"
 local retab = require "retab"
 
@@ -8,34 +8,44 @@ local runs = {}
 local fields = { "id", "lifecycle.status", "score", "timing.created_at" }
 local finished = { completed = true, error = true, cancelled = true }
 
--- One client per worker, made when it is needed first: all requests share its connections.
+-- One client per worker, created at the first use: all requests share its connections.
 local client
 
+-- Returns a page, or nil, a message and an error. An error of kind "configuration" is ours: no API key, say.
 local function list(params)
-  client = client or retab.new()
+  if not client then
+    local ok, created = pcall(retab.new)
+    if not ok then return nil, (tostring(created):gsub("^[^:]*:%d+: ", "")), { kind = "configuration" } end
+    client = created
+  end
   return client.workflows.experiments.runs.list(params, { fields = fields, deadline = 20 })
 end
 
-local function answer(status, value)
+local function respond(status, value)
   ngx.status = status
   ngx.say(type(value) == "table" and #value == 0 and not next(value) and "[]" or cjson.encode(value))
 end
 
+-- HTTP statuses by the kind of error; 502 for the other kinds.
+local statuses = { configuration = 500, timeout = 504, rate_limit = 503, validation = 400, not_found = 404 }
+
 -- GET /runs?experiment_id=exp_abc: the newest runs.
 function runs.list()
   local experiment = ngx.req.get_uri_args().experiment_id
-  if type(experiment) ~= "string" or experiment == "" then return answer(400, { error = "which experiment_id?" }) end
+  if type(experiment) ~= "string" or experiment == "" then
+    return respond(400, { error = "experiment_id is missing: /runs?experiment_id=exp_abc" })
+  end
   local page, message, err = list { experiment_id = experiment }
-  if not page then return answer(502, { error = message, kind = err.kind, request_id = err.request_id }) end
-  answer(200, page.data)
+  if page then return respond(200, page.data) end
+  respond(statuses[err.kind] or 502, { error = message, kind = err.kind, request_id = err.request_id })
 end
 
-local unfinished = {} -- the runs that were not finished at the last look
+local unfinished = {} -- the ids of the runs that were not finished at the last look
 
 local function look(premature)
   if premature then return end
   local page, message = list { limit = 100 }
-  if not page then return ngx.log(ngx.WARN, "experiment runs: ", message) end
+  if not page then return ngx.log(ngx.WARN, "cannot list experiment runs: ", message) end
   for _, run in ipairs(page.data) do
     local status = run.lifecycle.status
     if unfinished[run.id] and finished[status] then
