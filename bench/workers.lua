@@ -1,11 +1,11 @@
---- Programs that stay while they are measured: they answer a line on their standard output for every line on their
---- standard input.
+--- Programs that are measured while they keep running: they write a line to their standard output for every line that
+--- they read from their standard input.
 local workers = {}
 
 local Worker = {}
 Worker.__index = Worker
 
---- A word for the shell.
+--- Quotes a text as one word for the shell.
 function workers.quote(text)
   return "'" .. tostring(text):gsub("'", "'\\''") .. "'"
 end
@@ -16,7 +16,7 @@ function workers.built(path)
 end
 
 --- @param command string for the shell
---- @return table|nil worker nil where it does not start
+--- @return table|nil worker nil if it does not start
 function workers.start(command)
   local fifo = os.tmpname()
   assert(os.execute(("rm -f %s && mkfifo -m 600 %s"):format(workers.quote(fifo), workers.quote(fifo))))
@@ -26,12 +26,12 @@ function workers.start(command)
   return setmetatable({ input = input, output = output }, Worker)
 end
 
---- Sends a line and waits for the answer.
+--- Sends a line and waits for the line that the program writes.
 --- @return string
 function Worker:ask(line)
   self.input:write(line, "\n")
   self.input:flush()
-  return (assert(self.output:read("*l"), "a worker has died"))
+  return (assert(self.output:read("*l"), "a worker ended early"))
 end
 
 function Worker:stop()
@@ -39,13 +39,15 @@ function Worker:stop()
   self.output:close()
 end
 
---- Whether a command succeeds in silence.
+--- Returns true if a command succeeds. Its output is discarded.
+--- @param command string for the shell
+--- @return boolean
 function workers.succeeds(command)
   local ok, _, status = os.execute(command .. " >/dev/null 2>&1 </dev/null")
   return ok == true and status == 0 or ok == 0
 end
 
---- The Luas that a peer may run under, the one that we are measured on first.
+--- The Luas that a peer may run under, in order of preference: ours is measured under the first one.
 local luas = { "5.4", "5.3", "jit", "5.1" }
 
 local function lua_walker(name, module, walker)
@@ -64,14 +66,16 @@ local function program_walker(name, tool, command)
   end
 end
 
---- The other walkers that there are on this machine: { name =, command = }; what is missing is told to `say`.
+--- Returns the peers that are installed on this machine.
+--- @param say function called with a sentence for each one that is not
+--- @return table[] peers { name =, command = }
 function workers.peers(say)
   local peers = {}
   local function add(what, name, command)
     if name then
       peers[#peers + 1] = { name = name, command = command }
     else
-      say(what .. " is not there: not measured")
+      say(what .. " is not installed: not measured")
     end
   end
   add("LuaSocket", lua_walker("LuaSocket", "socket.http", "luasocket_http"))
@@ -84,7 +88,7 @@ function workers.peers(say)
   return peers
 end
 
---- Our own walker.
+--- The command of our own walker.
 workers.ours = "scripts/lua 5.4 bench/walkers/walk.lua retab"
 
 return workers

@@ -203,6 +203,12 @@ function in_nginx.describe(driver, server)
       assert.equal("", server:logged())
     end)
 
+    it("retries at once where the server says so, without a warning in the error log", function()
+      local url = upstream:scenario { runs = 3, fault = "status", code = 503, times = 1, retry_after_ms = "0" }
+      assert.equal("3", (server:get("/retries", { driver = driver, url = url })))
+      assert.equal("", server:logged())
+    end)
+
     describe("with a hostile server", function()
       --- Returns what /exchange prints of a request to a listener with this handler.
       local function exchange(handler, args)

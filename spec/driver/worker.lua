@@ -141,6 +141,12 @@ function asked.exchange(args)
   if response then ngx.print(response.status, " ", response.body) else ngx.print(err.kind) end
 end
 
+--- Lists with a retry after no delay at all.
+function asked.retries(args)
+  local client = require "retab".new { api_key = "k", base_url = args.url, driver = args.driver, max_retries = 1 }
+  ngx.print(#assert(client.workflows.experiments.runs.list {}).data)
+end
+
 --- Kills light threads in the middle of a call, the first one among them. The others go on.
 function asked.kills(args)
   local runs = shared_client(args).workflows.experiments.runs

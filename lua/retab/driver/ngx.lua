@@ -9,7 +9,7 @@ local semaphore = require "ngx.semaphore"
 local driver_module = {}
 
 --- Seconds between two steps: the resolution of nginx's timers. A response waits no longer for a step.
-local tick = 0.001
+local tick = phases.tick
 
 --- Seconds after which a caller that sends also steps: under load the pool need not wait for the tick.
 local gap = 0.0001
@@ -68,7 +68,7 @@ end
 function Driver.step_until_idle(_, self, mine)
   while self.stepping == mine and not self.closed and self.pool:timeout() do
     self:step()
-    ngx.sleep(tick)
+    phases.sleep(tick)
   end
   if self.stepping == mine then self.stepping = nil end
 end
@@ -107,7 +107,7 @@ function Driver:await(transfer)
     self:wait(transfer)
     self.yielded = curl.clock()
   elseif curl.clock() - self.yielded >= stretch then
-    ngx.sleep(tick)
+    phases.sleep(tick)
     self.yielded = curl.clock()
   end
   if self.closed then return nil, closed_error() end
@@ -121,7 +121,7 @@ function Driver:cancel(transfer)
 end
 
 function Driver.sleep(_, seconds)
-  ngx.sleep(math.max(seconds, tick))
+  phases.sleep(seconds)
 end
 
 function Driver.now()

@@ -1,4 +1,4 @@
---- The phases of nginx: which of them can yield, and how a function runs in a light thread of its own. Both drivers of
+--- The phases of nginx: which of them can yield, how a light thread sleeps, and how another one starts. Both drivers of
 --- nginx use it.
 local params = require "retab.params"
 
@@ -21,6 +21,14 @@ function phases.check()
   if yielding[phase] then return end
   params.raise(("nginx's %s phase (%s) cannot yield: use ngx.timer.at(0, function() ... end) there"):format(phase,
     directives[phase] or phase .. "_by_lua"))
+end
+
+--- The shortest sleep in seconds. nginx without OpenResty's patches logs a warning about ngx.sleep(0).
+phases.tick = 0.001
+
+--- Suspends the light thread.
+function phases.sleep(seconds)
+  ngx.sleep(math.max(seconds, phases.tick))
 end
 
 --- Runs `f` in a light thread, or in a timer if the phase has no light threads. nginx logs uncaught errors.

@@ -97,7 +97,7 @@ local function handshake(socket, url)
 end
 
 --- Connects a socket to the server of a URL, or takes a kept connection.
---- @return boolean|nil, retab.DriverError|nil
+--- @return boolean|nil, retab.DriverFailure|nil
 function Driver:connect(socket, url, proxy)
   local peer = proxy or url
   local ok, problem = socket:connect(peer.host, peer.port, {
@@ -118,7 +118,7 @@ end
 
 --- Sends a request on a socket and reads the response.
 --- @return table|nil response
---- @return retab.DriverError|boolean reusable
+--- @return retab.DriverFailure|boolean reusable
 local function converse(socket, request, url, proxy)
   local plain_proxy = url.scheme == "http" and proxy
   local target = plain_proxy and "http://" .. url.authority .. url.path or url.path
@@ -130,7 +130,7 @@ end
 --- Sends the request of a ticket and returns the response. A kept connection may have been closed by the server: then
 --- another one is tried.
 --- @return table|nil response
---- @return retab.DriverError|nil
+--- @return retab.DriverFailure|nil
 function Driver:exchange(ticket)
   local request, url = ticket.request, split(ticket.request.url)
   local proxy = not request.direct and self.proxy or nil
@@ -252,7 +252,7 @@ function Driver:cancel(ticket)
 end
 
 function Driver.sleep(_, seconds)
-  ngx.sleep(seconds)
+  phases.sleep(seconds)
 end
 
 function Driver.now()
