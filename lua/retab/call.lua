@@ -1,77 +1,29 @@
---- One logical request: sent, awaited, and tried again where that can help, within its deadline. It knows
---- nothing of what the answers are about; the waiting is the driver's.
+--- call.lua: one logical request: started, finished, and repeated where that can help, within its deadline. It does not
+--- know what responses are about; the waiting is the driver's.
+---
+---     start ──▶ attempt ──▶ finish: await ──▶ response (2xx)
+---                  ▲                  └─────▶ error fields ──▶ retry? ──no──▶ nil, message, err
+---                  └──────── sleep ◀──────────────────────────yes┘
+---     abandon: at any time
 local failure = require "retab.error"
+local mask = require "retab.mask"
 local params = require "retab.params"
+local request = require "retab.request"
 local retry = require "retab.retry"
 local task = require "retab.task"
 
 local call = {}
 
---- The key as it is now; a function is asked once per attempt.
-local function current_key(session)
-  local key = session.api_key
-  if type(key) == "function" then key = key() end
-  local problem = call.key_problem(key)
-  if problem then params.raise("api_key " .. problem) end
-  session.last_key = key
-  return key
-end
-
---- What is wrong with a key, or nil.
---- @param key any
---- @return string|nil
-function call.key_problem(key)
-  if type(key) ~= "string" then return "has to be a string, or a function that returns one, not a " .. type(key) end
-  if key == "" then return "is empty" end
-  if key:find("[%z\1-\31\127]") then return "has a control character in it, such as a newline" end
-  return nil
-end
-
---- The headers of an attempt. Names are compared in any case; later ones win, the key's own last.
-local function build_headers(session, options, key)
-  local headers, spelled = {}, {}
-  local function set(name, value)
-    local lower = name:lower()
-    if spelled[lower] then headers[spelled[lower]] = nil end
-    spelled[lower] = name
-    headers[name] = value
-  end
-  set("User-Agent", session.user_agent)
-  set("Accept", "application/json")
-  for name, value in pairs(session.headers) do set(name, value) end
-  for name, value in pairs(options.headers or {}) do set(name, value) end
-  if session.auth == "bearer" then
-    set("Authorization", "Bearer " .. key)
-  else
-    set("Api-Key", key)
-  end
-  return headers
-end
-
---- The request as any HTTP stack could send it.
---- @return table { method, url, headers }
---- @return string key the secret in it
-function call.request(session, url, options)
-  local key = current_key(session)
-  return { method = "GET", url = url, headers = build_headers(session, options, key) }, key
-end
-
---- Calls a hook; what it raises is its own affair.
+--- Calls a hook. An error that it raises does not reach the caller.
 local function notify(hook, event)
   if hook then pcall(hook, event) end
 end
 
---- Headers as a hook sees them: its own copy, without the key, however short that is.
-local function shown(headers, key)
-  local copied = {}
-  for name, value in pairs(headers) do
-    local is_key = value == key or value == "Bearer " .. key
-    copied[failure.mask(name, key)] = is_key and "***" or failure.mask(value, key)
-  end
-  return copied
+local function log(session, ...)
+  if session.log then pcall(session.log, (...):format(select(2, ...))) end
 end
 
---- Header names in lower case, as everything here expects them.
+--- Header names in lower case; a value that is an array is joined.
 --- @param headers table|nil
 --- @return table
 function call.lower_names(headers)
@@ -84,55 +36,167 @@ function call.lower_names(headers)
   return lower
 end
 
---- Cancels what a driver of tables sent, when the call is collected; libcurl's tickets do so themselves.
+--- Closes the body of a response where it is a driver's buffer and not a string.
+--- @param body string|userdata|nil
+function call.release(body)
+  if type(body) == "userdata" then body:close() end
+end
+
+local function client_closed()
+  return { kind = "cancelled", message = "client is closed" }
+end
+
+-- ---- an attempt ----
+
+--- Cancels the request of a driver whose tickets are tables when the call is collected. The tickets of libcurl's
+--- drivers are userdata, which do that themselves.
 local function guard(session, ticket)
+  if type(ticket) == "userdata" then return nil end
   return task.on_collect(function()
     if session.tickets[ticket] and not session.closed then pcall(session:driver().cancel, ticket) end
   end)
 end
 
---- Sends the next attempt of a pending call. It has `left` seconds, no more than the timeout.
-local function attempt(pending, left)
-  local session, options = pending.session, pending.options
-  if session.closed then params.raise("client is closed") end
-  local request, key = call.request(session, pending.url, options)
-  local timeout = options.timeout or session.timeout
-  request.timeout = math.min(timeout, left)
-  request.connect_timeout = math.min(session.connect_timeout, request.timeout)
-  request.expires = left
-  request.max_body_bytes = session.max_body_bytes
-  request.bytes = type(session.driver_option) ~= "table" -- a driver of the caller's own, or around ours, gets strings
-  pending.attempts = pending.attempts + 1
-  pending.key = key
-  session.stats.requests = session.stats.requests + 1
+--- Sends the next attempt, which has `left` seconds in all. Where it can't be sent, `unsent` says why. Raises where the
+--- function api_key does.
+local function attempt(self, left)
+  local session, options = self.session, self.options
+  self.ticket, self.unsent = nil, nil
+  if session.closed then
+    self.unsent = client_closed()
+    return
+  end
+  local driver = session:driver()
+  local ok, key = pcall(request.key, session, options)
+  if not ok then
+    self.finishing, self.is_broken = nil, true
+    error(key, 0)
+  end
+  local wire = request.build(session, self.target, options, key)
+  wire.timeout = math.min(options.timeout or session.timeout, left)
+  wire.connect_timeout = math.min(session.connect_timeout, wire.timeout)
+  wire.expires = left
+  wire.max_body_bytes = session.max_body_bytes
+  wire.direct = self.target.direct
+  wire.bytes = type(session.driver_option) ~= "table" -- a driver of the caller's own gets strings
+  self.attempts, self.key = self.attempts + 1, key
   notify(session.on_request, session.on_request and {
-    method = request.method, url = failure.mask(request.url, key), headers = shown(request.headers, key),
-    attempt = pending.attempts,
+    method = wire.method, url = mask.apply(wire.url, key), headers = mask.headers(wire.headers, key),
+    attempt = self.attempts,
   })
-  local ticket, problem = session:driver().send(request)
-  pending.ticket, pending.unsent = ticket, problem
-  if ticket ~= nil then session.tickets[ticket] = true end
-  pending.guard = ticket ~= nil and type(ticket) ~= "userdata" and guard(session, ticket) or nil
+  if session.closed then -- by the hook, or by the function api_key
+    self.unsent = client_closed()
+    return
+  end
+  session.stats.requests = session.stats.requests + 1
+  self.started = driver.now()
+  self.expires = self.started + left
+  local ticket, problem = driver.send(wire)
+  if ticket == nil then
+    self.unsent = problem or {}
+    return
+  end
+  self.ticket = ticket
+  session.tickets[ticket] = true
+  self.guard = guard(session, ticket)
 end
 
---- Sends a request.
+--- Kinds of error that a driver can report.
+local driver_kinds = {
+  timeout = true, connection = true, tls = true, too_large = true, decode = true, cancelled = true,
+}
+
+--- What a driver says of a request without a response, as fields of an error. `unsent` is true where the request never
+--- left this machine.
+local function from_driver(err)
+  if type(err) ~= "table" then err = { message = err } end
+  return {
+    kind = driver_kinds[err.kind] and err.kind or "connection", message = tostring(err.message or "no response"),
+    unsent = err.unsent,
+  }
+end
+
+--- Tells the hooks and the log of a response.
+local function report_response(self, response)
+  local session = self.session
+  local elapsed = session:driver().now() - self.started
+  local request_id = mask.apply(response.headers["x-request-id"], self.key)
+  notify(session.on_response, session.on_response and {
+    status = response.status, headers = mask.headers(response.headers, self.key),
+    url = mask.apply(self.target.url, self.key), attempt = self.attempts, elapsed = elapsed, request_id = request_id,
+  })
+  if session.log then
+    log(session, "retab: %s %s -> %d in %.0f ms, %d bytes, %s (attempt %d)", self.target.method,
+      mask.apply(self.target.url, self.key), response.status, elapsed * 1000, #response.body,
+      request_id or "no request id", self.attempts)
+  end
+end
+
+--- PUC's Lua 5.1 cannot yield across pcall.
+local yields_across_pcall = rawget(_G, "jit") ~= nil or _VERSION ~= "Lua 5.1"
+
+--- Calls the driver's await. Where that raises, the call does not count as waiting any more.
+local function guarded_await(self, driver, ticket)
+  if not yields_across_pcall and coroutine.running() then return driver.await(ticket) end
+  local ok, answer, err = pcall(driver.await, ticket)
+  if ok then return answer, err end
+  self.finishing = nil
+  error(answer, 0)
+end
+
+--- Waits for the attempt under way.
+--- @return table|nil response status, headers, body, where the status is one of the 200s; the caller releases the body
+--- @return table|nil fields of an error
+--- @return table|nil headers of a response with another status
+local function await(self)
+  local session, ticket = self.session, self.ticket
+  if ticket == nil then
+    local fields = from_driver(self.unsent)
+    fields.unsent = true
+    return nil, fields
+  end
+  local answer, err = guarded_await(self, session:driver(), ticket)
+  self.ticket, self.guard = nil, nil
+  session.tickets[ticket] = nil
+  if not answer then return nil, session.closed and client_closed() or from_driver(err) end
+  local response = { status = answer.status, headers = call.lower_names(answer.headers), body = answer.body or "" }
+  session.stats.bytes = session.stats.bytes + #response.body
+  report_response(self, response)
+  if #response.body > session.max_body_bytes then
+    call.release(response.body)
+    return nil, {
+      kind = "too_large", message = "the response is larger than max_body_bytes", status = response.status,
+    }
+  end
+  if response.status >= 200 and response.status < 300 then return response end
+  local body = tostring(response.body)
+  call.release(response.body)
+  return nil, failure.from_response(response.status, response.headers, body), response.headers
+end
+
+-- ---- the call ----
+
+--- Sends the first attempt.
 --- @param session table the client's inside
---- @param url string
---- @param options table of the call: timeout, deadline, max_retries, headers
---- @return table pending for call.receive or call.cancel
-function call.send(session, url, options)
-  local pending = { session = session, url = url, options = options, attempts = 0 }
-  attempt(pending, options.deadline or session.deadline or math.huge)
-  return pending
+--- @param target table from request.target
+--- @param options table of the call: timeout, deadline, max_retries, headers, api_key
+--- @return table call for call.finish or call.abandon
+function call.start(session, target, options)
+  local self = { session = session, target = target, options = options, attempts = 0 }
+  attempt(self, options.deadline or session.deadline or math.huge)
+  return self
 end
 
---- Whether a pending call could be received without waiting, as far as the driver can tell.
-function call.is_ready(pending)
-  local ready = pending.session:driver().ready
-  return pending.ticket == nil or (ready ~= nil and ready(pending.ticket))
+--- Returns true if call.finish would not wait, as far as the driver can tell.
+function call.is_ready(self)
+  if self.ticket == nil then return true end
+  local ready = self.session:driver().ready
+  return ready ~= nil and ready(self.ticket)
 end
 
---- Waits until one of the pending calls could be received without waiting. Whether the driver can do that.
+--- Waits until one of the calls is ready. Returns false where the driver cannot do that.
+--- @param calls table[] at least one
+--- @return boolean
 function call.await_any(calls)
   local tickets = {}
   for index, pending in ipairs(calls) do
@@ -144,112 +208,124 @@ function call.await_any(calls)
   return await_any ~= nil
 end
 
---- Gives up a pending call.
-function call.cancel(pending)
-  local ticket = pending.ticket
+--- Gives a call up. Whoever finishes it gets an error of kind `cancelled`.
+function call.abandon(self)
+  local ticket = self.ticket
   if ticket == nil then return end
-  pending.ticket = nil
-  pending.session.tickets[ticket] = nil
-  if not pending.session.closed then pcall(pending.session:driver().cancel, ticket) end
+  self.session.tickets[ticket] = nil
+  if not self.session.closed then pcall(self.session:driver().cancel, ticket) end
 end
 
---- Adds to an error's fields what is known of the call, and makes the object.
+--- Says of a request that must be sent once at most that the server may have acted on it.
+local function mark_ambiguous(self, fields)
+  local is_refused = fields.status and fields.status >= 400 and fields.status < 500 and fields.status ~= 408
+  if not self.target.lookup or fields.unsent or is_refused then return end
+  fields.message = ("the server may have acted on this request: %s (%s)"):format(self.target.lookup, fields.message)
+  fields.retryable = false
+  fields.hint = self.target.lookup
+end
+
+--- Completes an error's fields by what is known of the call, and makes the object.
 --- @return nil, string message, retab.Error
-function call.fail(pending, fields)
-  fields.method = "GET"
-  fields.url = failure.mask(pending.url, pending.key)
-  fields.attempts = pending.attempts
-  fields.message = failure.mask(fields.message, pending.key)
-  local err = failure.new(fields)
+function call.fail(self, fields)
+  fields.method, fields.url, fields.attempts = self.target.method, self.target.url, self.attempts
+  mark_ambiguous(self, fields)
+  fields.unsent = nil
+  if fields.status == 401 then
+    fields.hint = ("check the API key: the api_key option, or RETAB_API_KEY; if it is right, try auth = %q")
+      :format(self.session.auth == "bearer" and "api-key" or "bearer")
+  end
+  local err = failure.new(fields, self.key)
   return nil, err.message, err
 end
 
---- The kinds of error that a driver can tell.
-local driver_kinds = {
-  timeout = true, connection = true, tls = true, too_large = true, decode = true, cancelled = true,
-}
-
---- What a driver says of a request that got no answer, as fields of an error.
-local function from_driver(err)
-  if type(err) ~= "table" then err = { message = err } end
-  return { kind = driver_kinds[err.kind] and err.kind or "connection", message = tostring(err.message or "no answer") }
-end
-
---- What is said of a call whose client was closed while it waited, as fields of an error.
-local function client_closed()
-  return { kind = "cancelled", message = "the client was closed" }
-end
-
---- Gives the body of an answer back where it is not a string but a driver's buffer.
---- @param body string|userdata
-function call.release(body)
-  if type(body) == "userdata" then body:close() end
-end
-
---- Waits for the attempt under way.
---- @return table|nil answer status, headers, body: any status of the 200s; the body is to be released
---- @return table|nil fields of an error
---- @return table|nil headers
-local function await(pending)
-  local session, ticket = pending.session, pending.ticket
-  if ticket == nil then return nil, from_driver(pending.unsent) end
-  local answer, err = session:driver().await(ticket)
-  pending.ticket, pending.guard = nil, nil
-  session.tickets[ticket] = nil
-  if not answer then return nil, session.closed and client_closed() or from_driver(err) end
-  local headers, body = call.lower_names(answer.headers), answer.body or ""
-  session.stats.bytes = session.stats.bytes + #body
-  notify(session.on_response, session.on_response and {
-    status = answer.status, headers = shown(headers, pending.key), url = failure.mask(pending.url, pending.key),
-    attempt = pending.attempts,
-  })
-  if #body > session.max_body_bytes then
-    call.release(body)
-    local message = "the answer is larger than max_body_bytes allows"
-    return nil, { kind = "too_large", message = message, status = answer.status }
-  end
-  if answer.status >= 200 and answer.status < 300 then
-    return { status = answer.status, headers = headers, body = body }
-  end
-  local fields = failure.from_answer(answer.status, headers, tostring(body), pending.key)
-  call.release(body)
-  return nil, fields, headers
-end
-
---- A driver's clock that shows less does not count from 1970: HTTP's dates are then held against the system's.
+--- A driver whose clock shows less does not count from 1970: HTTP dates are compared with the system's clock then.
 local first_epoch = 1e9
 
---- Waits for the answer, with all the tries it takes. The deadline counts from here: what was sent ahead
---- took nothing of the caller's time.
---- @param pending table
---- @return table|nil answer { status, headers, body }; the body is to be released
+--- Epoch seconds by the driver's clock, or the system's.
+local function wall_clock(now)
+  return now > first_epoch and now or os.time()
+end
+
+--- Seconds until the next attempt, or nil where there is none. A request that must be sent once at most is repeated only
+--- where the server cannot have acted.
+local function delay_of(self, fields, headers, now)
+  local max_retries = self.options.max_retries or self.session.max_retries
+  if self.attempts > max_retries or self.session.closed then return nil end
+  if self.target.at_most_once and not fields.unsent and fields.status ~= 429 then return nil end
+  return retry.delay(self.attempts - 1, fields.status or fields.kind, headers, wall_clock(now))
+end
+
+--- Waits `delay` seconds, then sends the next attempt. Returns the fields of an error where there is none.
+local function try_again(self, fields, delay, ends)
+  local session, driver = self.session, self.session:driver()
+  if session.on_retry then
+    local _, _, err = call.fail(self, params.copy(fields))
+    notify(session.on_retry, { attempt = self.attempts, delay = delay, error = err })
+  end
+  log(session, "retab: %s; next attempt in %.2f s (attempt %d)", mask.apply(fields.message, self.key), delay,
+    self.attempts + 1)
+  driver.sleep(delay)
+  if session.closed then return client_closed() end
+  local left = ends - driver.now()
+  if left <= 0 then return fields end -- it slept longer than asked
+  session.stats.retries = session.stats.retries + 1
+  attempt(self, left)
+  return nil
+end
+
+--- Returns true while somebody is inside call.finish: another coroutine that still lives, or this one, in a hook.
+function call.is_finishing(self)
+  local thread = self.finishing
+  return thread ~= nil and (thread == "main" or coroutine.status(thread) ~= "dead")
+end
+
+--- Returns true for a call that cannot be finished: its coroutine died in call.finish, or its next attempt has no key.
+function call.is_lost(self)
+  return self.is_broken or self.finishing ~= nil and not call.is_finishing(self)
+end
+
+local function finish(self)
+  local session = self.session
+  local driver = session:driver()
+  local deadline = self.options.deadline or session.deadline
+  local began = driver.now()
+  local ends = deadline and began + deadline or math.huge
+  while true do
+    local response, fields, headers = await(self)
+    if response then return response end
+    if fields.kind == "timeout" and not fields.status and self.expires and self.expires <= began then
+      self.attempts, began = self.attempts - 1, -math.huge -- it expired before anybody waited for it
+      attempt(self, ends - driver.now())
+    else
+      if not fields.status then
+        log(session, "retab: %s %s -> %s: %s (attempt %d)", self.target.method,
+          mask.apply(self.target.url, self.key), fields.kind, mask.apply(fields.message, self.key), self.attempts)
+      end
+      local now = driver.now()
+      fields.retry_after = retry.after(headers, wall_clock(now))
+      local delay = delay_of(self, fields, headers, now)
+      if not delay or now + delay >= ends then return call.fail(self, fields) end
+      fields = try_again(self, fields, delay, ends)
+      if fields then return call.fail(self, fields) end
+    end
+  end
+end
+
+local function not_finishing(self, ...)
+  self.finishing = nil
+  return ...
+end
+
+--- Waits for the response, with all attempts that it takes. The deadline counts from here: a prefetched request took
+--- none of the caller's time.
+--- @param self table
+--- @return table|nil response { status, headers, body }; the caller releases the body
 --- @return string|nil message
 --- @return retab.Error|nil err
-function call.receive(pending)
-  local session, options = pending.session, pending.options
-  local driver = session:driver()
-  local deadline = options.deadline or session.deadline
-  local ends = deadline and driver.now() + deadline or math.huge
-  local max_retries = options.max_retries or session.max_retries
-  while true do
-    local answer, fields, headers = await(pending)
-    if answer then return answer end
-    local status = fields.status or fields.kind
-    local now = driver.now()
-    local wall = now > first_epoch and now or os.time()
-    fields.retry_after = retry.after(headers, wall)
-    local delay = pending.attempts <= max_retries and retry.delay(pending.attempts - 1, status, headers, wall)
-    if not delay or now + delay >= ends or session.closed then return call.fail(pending, fields) end
-    if session.on_retry then
-      local _, _, err = call.fail(pending, fields)
-      notify(session.on_retry, { attempt = pending.attempts, delay = delay, error = err })
-    end
-    driver.sleep(delay)
-    if session.closed then return call.fail(pending, client_closed()) end
-    if driver.now() >= ends then return call.fail(pending, fields) end -- it slept longer than it was to
-    session.stats.retries = session.stats.retries + 1
-    attempt(pending, ends - driver.now())
-  end
+function call.finish(self)
+  self.finishing = coroutine.running() or "main"
+  return not_finishing(self, finish(self))
 end
 
 return call

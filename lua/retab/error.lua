@@ -1,38 +1,43 @@
---- The error object, and what it is made of: the bodies that the API answers errors with. Secrets are
---- masked here, once, for every text that an error can show.
+--- error.lua: the error object, and how one is made of an HTTP response. The API key is masked here, once, for every
+--- text that an error holds. It knows nothing of calls or drivers.
 local core = require "retab.core"
+local mask = require "retab.mask"
 local retry = require "retab.retry"
 
 local failure = {}
 
 local longest_message = 500
 local longest_body = 64 * 1024
-local longest_text = 4000 - 1
+local longest_text = 4000 - 1 -- of tostring
+local longest_line = 600
+local most_items = 5 -- of `errors`, in tostring
 
---- A shorter key would be found in words that are none of its echoes.
-local shortest_secret = 4
+--- The message that the API's servers send with every error: it says nothing.
+local generic_message = "An HTTP exception occurred."
 
 local kinds = {
   [400] = "validation", [401] = "authentication", [403] = "permission", [404] = "not_found", [408] = "timeout",
   [409] = "conflict", [422] = "validation", [429] = "rate_limit",
 }
 
+--- What to do about an error, by its status or else its kind.
 local hints = {
+  [404] = "check the id, and that the API key belongs to the organization that owns it; check base_url",
+  [405] = "this endpoint is not enabled for your organization, or base_url leads to another server",
   authentication = "check the API key: the api_key option, or RETAB_API_KEY",
-  permission = "the API key is valid, but may not do this: check the workspace that it belongs to",
-  not_found = "check the base URL (base_url, RETAB_API_BASE_URL) and the ids",
+  permission = "the API key is valid but not allowed to do this: check the workspace that it belongs to",
   validation = "check the parameters against the message above",
-  rate_limit = "wait, then try again; max_retries and deadline say how long a call does so itself",
-  server = "the server failed: try again later; quote the request id when you report it",
-  connection = "check the network, the base URL and the proxy settings",
+  rate_limit = "wait, then try again; max_retries and deadline control how long a call does that itself",
+  server = "the server failed: try again later, and quote the request id when you report it",
+  connection = "check the network, base_url and the proxy settings",
   timeout = "try again, or allow more time: timeout, connect_timeout, deadline",
   tls = "check the certificates: ca_file, ca_path (TLS verification has no off switch)",
-  decode = "what answered is not the Retab API, or it has changed: check the base URL",
-  too_large = "ask for less: a smaller limit, or allow more: max_body_bytes",
+  decode = "the server is not the Retab API, or the API has changed: check base_url",
+  too_large = "request less with a smaller limit, or raise max_body_bytes",
   cursor_loop = "the server repeats its cursors: start again, or report it with the request id",
 }
 
---- Cuts a text at a whole UTF-8 character; what is no UTF-8 is cut where it is.
+--- Cuts a text to at most `length` bytes, between two characters where it is UTF-8.
 local function cut(text, length)
   if #text <= length then return text end
   for whole = length, length - 3, -1 do
@@ -42,152 +47,162 @@ local function cut(text, length)
   return text:sub(1, length)
 end
 
---- The ways in which a secret is written: as it is, in JSON, in a URL.
-local function spellings(secret)
-  local json = secret:gsub('["\\]', "\\%0")
-  local percent = secret:gsub("[^%w%-._~]", function(c) return ("%%%02X"):format(c:byte()) end)
-  local all = { secret }
-  for _, other in ipairs { json, (json:gsub("/", "\\/")), percent } do
-    if other ~= secret then all[#all + 1] = other end
-  end
-  return all
-end
+-- ---- the object ----
 
---- Replaces the secret wherever it stands, in strings and in tables of them.
---- @param value any
---- @param secret string|nil
---- @return any
-function failure.mask(value, secret)
-  if not secret or #secret < shortest_secret then return value end
-  if type(value) == "string" then
-    for _, spelling in ipairs(spellings(secret)) do
-      if value:find(spelling, 1, true) then value = value:gsub(spelling:gsub("%W", "%%%0"), "***") end
-    end
-    return value
-  end
-  if type(value) ~= "table" then return value end
-  local masked = {}
-  for key, item in pairs(value) do masked[failure.mask(key, secret)] = failure.mask(item, secret) end
-  return masked
-end
-
-local methods = {}
+local methods = { __name = "retab.error" }
 methods.__index = methods
 
---- Several lines for a person.
-function methods.__tostring(err)
-  local lines = { ("retab: %s error: %s"):format(err.kind, err.message) }
-  local function add(label, value)
-    if value ~= nil then lines[#lines + 1] = ("  %s: %s"):format(label, cut(tostring(value), 600)) end
-  end
-  add("status", err.status)
-  add("code", err.code)
-  if type(err.errors) == "table" then
-    for index, item in ipairs(err.errors) do
-      if index > 5 then
-        add("and", ("%d more"):format(#err.errors - 5))
-        break
-      end
-      local place = type(item) == "table" and type(item.loc) == "table" and {}
-      for _, part in ipairs(place and item.loc or {}) do place[#place + 1] = tostring(part) end
-      if place then add(cut(table.concat(place, "."), 100), cut(tostring(item.msg), 200)) end
-    end
-  end
-  add("request", err.url and ("%s %s"):format(err.method or "GET", cut(err.url, 500)))
-  add("request id", err.request_id)
-  add("attempts", err.attempts)
-  add("retry after", err.retry_after and ("%g s"):format(err.retry_after))
-  add("resume with after", err.cursor)
-  add("hint", hints[err.kind])
-  return cut(table.concat(lines, "\n"), longest_text)
-end
-
-methods.__name = "retab.error"
-
---- Makes an error object; the fields are the contract's.
---- @param fields table kind and message at least
---- @return retab.Error
-function failure.new(fields)
-  fields.message = cut(fields.message, longest_message)
-  if fields.body then fields.body = cut(fields.body, longest_body) end
-  if fields.retryable == nil then fields.retryable = retry.helps(fields.status or fields.kind) end
-  return setmetatable(fields, methods)
-end
-
---- @param value any
---- @return boolean
-function failure.is(value)
-  return getmetatable(value) == methods
+--- Where an item of `errors` belongs: its `loc` joined by dots, or its `location`; nil where it says neither.
+local function place_of(item)
+  if type(item.location) == "string" and item.location ~= "" then return item.location end
+  if type(item.loc) == "string" and item.loc ~= "" then return item.loc end
+  if type(item.loc) ~= "table" then return nil end
+  local parts = {}
+  for index, part in ipairs(item.loc) do parts[index] = tostring(part) end
+  return parts[1] and table.concat(parts, ".") or nil
 end
 
 local function text_of(value)
   return type(value) == "string" and value:find("%S") and value or nil
 end
 
---- The `msg`s (or plain strings) of a list, joined.
-local function joined(list)
-  local parts = {}
-  for _, item in ipairs(list) do
-    parts[#parts + 1] = text_of(item) or (type(item) == "table" and (text_of(item.msg) or text_of(item.message))) or nil
-  end
-  return #parts > 0 and table.concat(parts, "; ") or nil
+local function message_of(item)
+  return text_of(item.msg) or text_of(item.message)
 end
+
+--- Several lines for a person, at most 4000 bytes.
+function methods.__tostring(err)
+  local lines = { ("retab: %s error: %s"):format(tostring(err.kind), tostring(err.message)) }
+  local function add(label, value)
+    if value ~= nil then lines[#lines + 1] = ("  %s: %s"):format(label, cut(tostring(value), longest_line)) end
+  end
+  add("status", err.status)
+  add("code", err.code)
+  local items = type(err.errors) == "table" and err.errors or {}
+  for index, item in ipairs(items) do
+    if index > most_items then
+      add("and", ("%d more"):format(#items - most_items))
+      break
+    end
+    local place = type(item) == "table" and place_of(item)
+    if place then add(cut(place, 100), cut(tostring(message_of(item)), 200)) end
+  end
+  add("request", err.url and ("%s %s"):format(tostring(err.method), cut(tostring(err.url), 500)))
+  add("request id", err.request_id)
+  add("attempts", err.attempts)
+  add("retry after", type(err.retry_after) == "number" and ("%g s"):format(err.retry_after) or nil)
+  add("resume with after", err.cursor)
+  add("hint", err.hint)
+  return cut(table.concat(lines, "\n"), longest_text)
+end
+
+--- Makes an error object.
+--- @param fields table the contract's fields; kind and message at least
+--- @param key string|nil the API key, which is masked in all of them
+--- @return retab.Error
+function failure.new(fields, key)
+  local err = {}
+  for name, value in pairs(fields) do err[name] = name == "kind" and value or mask.apply(value, key) end
+  err.message = cut(err.message, longest_message)
+  if err.body then err.body = cut(err.body, longest_body) end
+  if err.retryable == nil then err.retryable = retry.helps(err.status or err.kind) end
+  if err.hint == nil then err.hint = hints[err.status] or hints[err.kind] end
+  return setmetatable(err, methods)
+end
+
+--- Returns true for an error object of this library.
+--- @param value any
+--- @return boolean
+function failure.is(value)
+  return type(value) == "table" and getmetatable(value) == methods
+end
+
+-- ---- what a response says ----
 
 local function is_list(value)
   return type(value) == "table" and value[1] ~= nil
 end
 
---- `message`, which one server sends as a JSON list in a string.
-local function unfold(message)
-  local list = text_of(message) and message:find("^%s*%[") and core.decode(message)
-  if is_list(list) and joined(list) then return joined(list), list end
-  return text_of(message)
+--- The messages of a list, each with its place, as one text; nil where it has none.
+local function joined(list)
+  local parts = {}
+  for _, item in ipairs(list) do
+    local text = text_of(item)
+    if type(item) == "table" then
+      text = message_of(item)
+      local place = text and place_of(item)
+      if place then text = place .. ": " .. text end
+    end
+    parts[#parts + 1] = text
+  end
+  return parts[1] and table.concat(parts, "; ") or nil
 end
 
---- What an error body says, in the shapes that the API's servers are known to send.
+--- A `message`: text; a JSON list in a text, which one server sends, is unfolded.
+--- @return string|nil message nil also for the generic one
+--- @return table|nil list
+local function unfold(message)
+  local text = text_of(message)
+  if not text or text == generic_message then return nil end
+  local list = text:find("^%s*%[") and core.decode(text)
+  if is_list(list) and joined(list) then return joined(list), list end
+  return text
+end
+
+--- Text, or the `message` of a table.
+local function text_or_message(value)
+  if type(value) == "table" then return (unfold(value.message)) end
+  return text_of(value)
+end
+
+--- The `details.error` of an object.
+local function reason_of(object)
+  return type(object.details) == "table" and text_or_message(object.details.error) or nil
+end
+
+local function first_given(...)
+  for index = 1, select("#", ...) do
+    local value = select(index, ...)
+    if value ~= nil then return value end
+  end
+end
+
+--- What an error body says, in the shapes that the API's servers send.
 --- @param body string
 --- @return table fields message, code, details, errors: those that are there
 local function read_body(body)
   local decoded, problem = core.decode(body)
   if problem then return { message = not body:find("^%s*<") and text_of(body) or nil } end
   if type(decoded) ~= "table" then return { message = text_of(decoded) } end
-  local detail = decoded.detail
-  local fields = { code = decoded.code, details = decoded.details, errors = decoded.errors }
-  if fields.code == nil then fields.code = decoded.status_code end
-  if is_list(detail) then
-    fields.message, fields.errors = joined(detail), detail
-  elseif type(detail) == "table" then
-    fields.message = text_of(detail.message)
-    fields.code = detail.code ~= nil and detail.code or fields.code
-    fields.details = detail.details ~= nil and detail.details or fields.details
-    fields.errors = detail.errors ~= nil and detail.errors or fields.errors
-  else
-    fields.message = text_of(detail)
-  end
-  if not fields.message then
-    local message, list = unfold(decoded.message)
-    fields.message = message
-    if fields.errors == nil then fields.errors = list end
-  end
+  local detail = type(decoded.detail) == "table" and decoded.detail or {}
+  local unfolded, list = unfold(decoded.message)
+  local errors = first_given(is_list(detail) and detail or nil, detail.errors, decoded.errors, list)
+  local fields = {
+    code = first_given(detail.code, decoded.code, decoded.status_code),
+    details = first_given(detail.details, decoded.details),
+    errors = errors,
+  }
+  local listed = is_list(errors) and joined(errors) or nil
+  local said = text_of(decoded.detail) or unfold(detail.message) or unfolded or reason_of(detail) or reason_of(decoded)
+  if said and listed and not said:find(listed, 1, true) then said = said .. ": " .. listed end
+  fields.message = said or listed or text_or_message(decoded.error) or text_of(decoded.title)
   return fields
 end
 
---- The error that an answer other than 2xx is.
+--- The fields of an error that a response other than 2xx is.
 --- @param status number
 --- @param headers table names in lower case
 --- @param body string
---- @param secret string|nil the API key
 --- @return table fields for failure.new
-function failure.from_answer(status, headers, body, secret)
-  local fields = failure.mask(read_body(body), secret)
+function failure.from_response(status, headers, body)
+  local fields = read_body(body)
   fields.kind = kinds[status] or (status >= 500 and "server") or "api"
   fields.status = status
-  fields.request_id = failure.mask(headers["x-request-id"], secret)
-  fields.body = failure.mask(body, secret)
-  fields.retry_after = retry.after(headers, os.time()) -- a call measures it by the clock of its driver
+  fields.request_id = headers["x-request-id"]
+  fields.body = body
+  fields.retry_after = retry.after(headers, os.time()) -- a call measures it by its driver's clock
   if status >= 300 and status < 400 and headers.location then
-    fields.message = ("HTTP %d: redirects are not followed, and this one leads to %s"):format(status,
-      failure.mask(headers.location, secret))
+    fields.message = ("HTTP %d: redirects are not followed; this one leads to %s"):format(status, headers.location)
   end
   fields.message = fields.message or ("HTTP %d"):format(status)
   return fields

@@ -1,31 +1,45 @@
---- retab for Lua: lists the experiment runs of Retab.
+--- retab for Lua: a client of Retab's experiment runs.
 ---
 ---     local retab = require "retab"
 ---     local client = retab.new { api_key = "..." }
 ---     for run in client.workflows.experiments.runs.iter { experiment_id = "exp_abc" } do
 ---       print(run.id, run.lifecycle.status)
 ---     end
-local call = require "retab.call"
 local core = require "retab.core"
-local list = require "retab.list"
+local failure = require "retab.error"
+local log = require "retab.log"
 local params = require "retab.params"
-local runs = require "retab.runs"
+local resource = require "retab.resource"
 local task = require "retab.task"
 local url = require "retab.url"
 
 local retab = {
-  _VERSION = "0.1.0",
-  --- JSON null as a value: the light userdata NULL, which is cjson.null and ngx.null too.
+  _VERSION = core.version or "0.2.0",
+  --- JSON null as a value: the light userdata NULL, which cjson.null and ngx.null are too.
   null = core.null,
 }
 
+--- Returns true for an error object of this library.
+--- @param value any
+--- @return boolean
+function retab.is_error(value)
+  return failure.is(value)
+end
+
+-- ---- options ----
+
 local default_base_url = "https://api.retab.com"
+local default_timeout, default_connect_timeout = 60, 10 -- seconds
+local default_max_retries = 2
+local default_max_body_bytes = 64 * 1024 * 1024
+local default_max_connections = 8
+
 local driver_functions = { "send", "await", "cancel", "sleep", "now" }
 local driver_names = { blocking = true, luv = true, ngx = true, resty = true, cqueues = true }
 
 local function check_driver(value)
-  local allowed = "the name of a driver (blocking, luv, ngx, resty, cqueues), "
-    .. "or a table with send, await, cancel, sleep and now"
+  local allowed = "must be the name of a driver (blocking, luv, ngx, resty, cqueues) "
+    .. "or a table with the functions send, await, cancel, sleep and now"
   if type(value) ~= "table" then
     if driver_names[value] then return value end
     return nil, allowed
@@ -36,37 +50,95 @@ local function check_driver(value)
   return value
 end
 
-local function check_key(value)
-  if type(value) == "string" or type(value) == "function" then return value end
-  return nil, "a string, or a function that returns one"
+local function check_debug(value)
+  if type(value) == "boolean" or type(value) == "function" then return value end
+  return nil, "must be a boolean or a function that takes a line"
 end
 
-local hook = params.of_type "function"
+local check_auth = params.one_of { "api-key", "bearer" }
+local check_hook = params.of_type "function"
 
 local client_options = {
-  { "api_key", check_key },
-  { "auth", params.one_of { "api-key", "bearer" } },
+  { "api_key", params.key },
+  { "auth", check_auth },
   { "base_url", params.text },
   { "allow_http", params.of_type "boolean" },
   { "timeout", params.seconds },
   { "connect_timeout", params.seconds },
   { "deadline", params.seconds },
-  { "max_retries", params.whole(0) },
-  { "max_body_bytes", params.whole(1) },
-  { "max_connections", params.whole(1, 10000) },
-  { "null", params.anything, true },
+  { "max_retries", params.integer(0) },
+  { "max_body_bytes", params.integer(1) },
+  { "max_connections", params.integer(1, 10000) },
+  { "null", params.anything, takes_null = true },
   { "user_agent", params.header_text },
   { "headers", params.headers },
-  { "proxy", params.of_type "string" },
+  { "proxy", params.text },
   { "ca_file", params.text },
   { "ca_path", params.text },
-  { "on_request", hook },
-  { "on_response", hook },
-  { "on_retry", hook },
+  { "on_request", check_hook },
+  { "on_response", check_hook },
+  { "on_retry", check_hook },
+  { "debug", check_debug },
   { "driver", check_driver },
 }
 
---- The driver of the host that this runs in, by what the host offers.
+--- An environment variable; nil where it is empty, or where a sandbox has no `os`.
+local function environment(name)
+  local value = os and os.getenv and os.getenv(name)
+  return value ~= "" and value or nil
+end
+
+--- The first of some environment variables that is set.
+--- @return string|nil value
+--- @return string|nil name
+local function first_variable(...)
+  for _, name in ipairs { ... } do
+    if environment(name) then return environment(name), name end
+  end
+end
+
+--- The API key: the option, or the environment's.
+local function find_key(options)
+  if options.api_key then return options.api_key end
+  local key = environment "RETAB_API_KEY"
+  if key == nil then
+    params.raise("no API key: pass the option 'api_key', or set the environment variable RETAB_API_KEY")
+  end
+  local problem = params.key_problem(key)
+  if problem then params.raise("bad environment variable RETAB_API_KEY: " .. problem) end
+  return key
+end
+
+local function find_auth(options)
+  if options.auth then return options.auth end
+  local auth = environment "RETAB_AUTH"
+  if auth == nil then return "api-key" end
+  local good, allowed = check_auth(auth)
+  if not good then params.raise("bad environment variable RETAB_AUTH: " .. allowed) end
+  return good
+end
+
+local function find_base_url(options)
+  local text, source = options.base_url, "option 'base_url'"
+  if not text then
+    local variable
+    text, variable = first_variable("RETAB_API_BASE_URL", "RETAB_BASE_URL")
+    source = "environment variable " .. tostring(variable)
+  end
+  local base_url, problem = url.base(text or default_base_url, options.allow_http)
+  if not base_url then params.raise(("bad %s: %s"):format(source, problem)) end
+  return base_url
+end
+
+local function find_debug(options)
+  if options.debug ~= nil then return options.debug end
+  local variable = environment "RETAB_DEBUG"
+  return variable ~= nil and variable ~= "0"
+end
+
+-- ---- the client ----
+
+--- The driver of the host that this runs in.
 local function host_driver()
   if rawget(_G, "ngx") then return pcall(require, "resty.http") and "resty" or "ngx" end
   if rawget(_G, "vim") then return "luv" end
@@ -78,17 +150,12 @@ local function spawn_task(f, ...)
   return task.spawn(nil, f, ...)
 end
 
-local function environment(name)
-  local value = os.getenv(name)
-  return value ~= "" and value or nil
-end
-
---- The inside of a client: its options, its driver, its counters. Clients keep it apart from themselves, so
---- that whoever prints a client's table does not print the key.
+--- The inside of a client: its options, driver and counters. It is kept apart from the client, so that a printed client
+--- shows no key.
 local Session = {}
 Session.__index = Session
 
---- The driver, made when it is needed first: building and parsing need none.
+--- The driver, which is made when it is first needed: building requests and parsing responses need none.
 function Session:driver()
   if not self.driver_table then
     self.driver_table = type(self.driver_option) == "table" and self.driver_option
@@ -111,27 +178,22 @@ end
 
 local function new_session(given)
   local options = params.check(client_options, given, "option")
-  local key = options.api_key or environment "RETAB_API_KEY"
-  if key == nil then
-    params.raise("no API key: pass api_key, or set the environment variable RETAB_API_KEY")
-  end
-  local problem = type(key) == "string" and call.key_problem(key)
-  if problem then params.raise("api_key " .. problem) end
-  local text = options.base_url or environment "RETAB_API_BASE_URL" or environment "RETAB_BASE_URL" or default_base_url
-  local base_url, why = url.base(text, options.allow_http)
-  if not base_url then params.raise(("bad option 'base_url': %s"):format(why)) end
+  local base_url = find_base_url(options)
+  local user_agent = "retab-lua/" .. retab._VERSION
   return setmetatable({
-    api_key = key,
-    auth = options.auth or "api-key",
+    api_key = find_key(options),
+    auth = find_auth(options),
     base_url = base_url,
-    timeout = options.timeout or 60,
-    connect_timeout = options.connect_timeout or 10,
+    -- a proxy would read the key of a plain request to this machine
+    direct = url.is_plain_loopback(base_url) and not (options.proxy and options.allow_http),
+    timeout = options.timeout or default_timeout,
+    connect_timeout = options.connect_timeout or default_connect_timeout,
     deadline = options.deadline,
-    max_retries = options.max_retries or 2,
-    max_body_bytes = options.max_body_bytes or 64 * 1024 * 1024,
-    max_connections = options.max_connections or 8,
+    max_retries = options.max_retries or default_max_retries,
+    max_body_bytes = options.max_body_bytes or default_max_body_bytes,
+    max_connections = options.max_connections or default_max_connections,
     null = options.null,
-    user_agent = "retab-lua/" .. retab._VERSION .. (options.user_agent and " " .. options.user_agent or ""),
+    user_agent = options.user_agent and user_agent .. " " .. options.user_agent or user_agent,
     headers = options.headers or {},
     proxy = options.proxy,
     ca_file = options.ca_file,
@@ -139,19 +201,19 @@ local function new_session(given)
     on_request = options.on_request,
     on_response = options.on_response,
     on_retry = options.on_retry,
+    log = log.sink(find_debug(options)),
     driver_option = options.driver,
     stats = { requests = 0, retries = 0, bytes = 0 },
-    tickets = setmetatable({}, { __mode = "k" }),
+    tickets = setmetatable({}, { __mode = "k" }), -- what is under way
   }, Session)
 end
 
 local sessions = setmetatable({}, { __mode = "k" })
 
-local Client = {}
+local Client = { __name = "retab.client" }
 Client.__index = Client
-Client.__name = "retab.client"
 
---- Counts since the client was made.
+--- Counts since the client was made: attempts sent, retries, bytes of bodies received, connections opened.
 --- @return { requests: integer, retries: integer, bytes: integer, connections: integer }
 function Client:stats()
   local session = sessions[self]
@@ -169,14 +231,14 @@ end
 
 Client.__close = Client.close
 
---- Runs a function in a coroutine of the client's host: a light thread in nginx. An error that nobody catches
---- is reported: in nginx's error log, in Neovim's messages, else on stderr.
+--- Runs a function in a coroutine of the client's host: a light thread in nginx. The host reports an error that nobody
+--- catches: in nginx's error log, in Neovim's messages, else on stderr.
 --- @param f function
---- @param ... any what it is called with
---- @return any thread the host's own kind
+--- @param ... any its arguments
+--- @return any thread of the host's own kind
 function Client:spawn(f, ...)
   local session = sessions[self]
-  if type(f) ~= "function" then params.raise(("spawn takes a function, not a %s"):format(type(f))) end
+  if type(f) ~= "function" then params.raise(("spawn takes a function, got a %s"):format(type(f))) end
   if session.closed then params.raise("client is closed") end
   return (session:driver().spawn or spawn_task)(f, ...)
 end
@@ -186,15 +248,19 @@ function Client:__tostring()
   return ("retab.client (%s%s)"):format(session.base_url, session.closed and ", closed" or "")
 end
 
---- Makes a client.
+--- Makes a client. Nothing is sent. Invalid options and a missing key raise.
 --- @param options retab.Options|nil
 --- @return retab.Client
 function retab.new(options)
   local session = new_session(options)
-  if rawget(_G, "vim") then -- loading libcurl holds up the screen: rather here than in the midst of the first call
+  if rawget(_G, "vim") then -- loading libcurl holds up the screen: better now than in the first call
     pcall(require, "retab.driver.luv")
   end
-  local client = setmetatable({ workflows = { experiments = { runs = list.bind(session, runs) } } }, Client)
+  local experiments = resource.bind(session, require "retab.resources.experiments")
+  for _, name in ipairs { "runs", "results", "metrics" } do
+    experiments[name] = resource.bind(session, require("retab.resources." .. name))
+  end
+  local client = setmetatable({ workflows = { experiments = experiments } }, Client)
   sessions[client] = session
   return client
 end

@@ -1,32 +1,43 @@
---- Values checked against a declaration: an array of { name, check, takes_null }, in the order in which they
---- are sent. A check gives the value to go on with, or nil and what is allowed; null is no value, but where it
---- is taken. Misuse raises at the line of the first
---- caller outside of this library.
+--- params.lua: checks what a caller passes against a declaration, before anything is sent.
+---
+--- A declaration is an array of entries { name, check, required = true, takes_null = true }, in the order in which they
+--- are sent. A check takes a value and returns the value to use, or nil and what is allowed ("must be ..."). Invalid
+--- arguments raise an error that points at the caller's line. It knows nothing of HTTP.
 local core = require "retab.core"
 local dates = require "retab.dates"
+local mask = require "retab.mask"
 
 local params = {}
 
---- What no value of a header may hold.
-local controls = "[%z\1-\8\10-\31\127]"
+--- Bytes that no header value may hold (RFC 9110, 5.5): a tab is allowed.
+local control_bytes = "[%z\1-\8\10-\31\127]"
 
-local library = debug.getinfo(1, "S").source:match("^(.*)params%.lua$")
+--- A longer value is cut in a message.
+local longest_shown = 60
 
---- Raises `message` at the caller's line.
---- @param message string
-function params.raise(message)
-  local level = 2
+local debug_library = rawget(_G, "debug") -- a sandbox may lack it
+local library_path = debug_library and debug_library.getinfo(1, "S").source:match("^(.*)params%.lua$")
+
+--- The level of the first function outside of this library, as `error` counts levels from the caller of this function.
+local function caller_level()
+  if not library_path then return 0 end
+  local level = 3
   while true do
-    local info = debug.getinfo(level, "S")
-    if not info then break end
-    local inside = library and info.source:sub(1, #library) == library
-    if info.what ~= "C" and info.what ~= "tail" and not inside then break end
+    local info = debug_library.getinfo(level, "S")
+    if not info then return level - 1 end
+    local is_inside = info.source:sub(1, #library_path) == library_path
+    if info.what ~= "C" and info.what ~= "tail" and not is_inside then return level - 1 end
     level = level + 1
   end
-  error(message, level)
 end
 
---- The number of edits (a letter added, dropped, replaced, two swapped) between two short words.
+--- Raises `message` at the line of the first caller outside of this library.
+--- @param message string
+function params.raise(message)
+  error(message, caller_level())
+end
+
+--- The edit distance of two short words: letters added, removed or replaced, neighbours swapped.
 local function distance(a, b)
   local rows = { [0] = {} }
   for j = 0, #b do rows[0][j] = j end
@@ -44,17 +55,16 @@ local function distance(a, b)
   return rows[#a][#b]
 end
 
---- The name of the declaration that `name` was most likely meant to be, or nil.
+--- The declared name that is most like `name`, or nil where none is near.
 local function suggest(declaration, name)
   local function plain(word) return (word:lower():gsub("[^%w]", "")) end
   local wanted, best, best_distance = plain(name), nil, math.huge
+  if #wanted > 40 then return nil end
   for _, entry in ipairs(declaration) do
     local candidate = plain(entry[1])
     local edits = distance(wanted, candidate)
     local is_part = #wanted >= 3 and (candidate:find(wanted, 1, true) or wanted:find(candidate, 1, true))
-    if is_part or #wanted == 2 and candidate:sub(1, 2) == wanted then
-      edits = math.min(edits, 2)
-    end
+    if is_part or #wanted == 2 and candidate:sub(1, 2) == wanted then edits = math.min(edits, 2) end
     if edits < best_distance then best, best_distance = entry[1], edits end
   end
   return best_distance <= math.max(2, math.floor(#wanted / 3)) and best or nil
@@ -66,37 +76,71 @@ local function names_of(declaration)
   return table.concat(names, ", ")
 end
 
-local function describe(value)
-  if type(value) == "string" then return ("%q"):format(#value > 60 and value:sub(1, 60) .. "..." or value) end
+--- What is said of a value in a message. A string can be the API key, passed in the wrong place: it is shown only
+--- where the rules know the key to mask.
+local function describe(value, rules)
   if type(value) == "number" then return tostring(value) end
-  return "a " .. type(value)
+  if type(value) ~= "string" then return "a " .. type(value) end
+  if value == "" then return "an empty string" end
+  if not rules.key then return "a string" end
+  value = mask.apply(value, rules.key)
+  return ("%q"):format(#value > longest_shown and value:sub(1, longest_shown) .. "..." or value)
 end
 
---- Checks what a caller passed.
---- @param declaration table { { name, check }, ... }
---- @param given any a table, or nil for an empty one
---- @param what string what it is called: "parameter", "option"
---- @return table checked a new table; what was nil or null is not in it
-function params.check(declaration, given, what)
-  if given == nil then return {} end
-  if type(given) ~= "table" then
-    params.raise(("%ss are a table, such as { %s = ... }, not %s"):format(what, declaration[1][1], describe(given)))
+--- Whether an unknown name can be shown: it looks like the name of an option, and not like a key.
+local function is_showable(name)
+  return #name <= 32 and name:find("^[%a_]+$") ~= nil and not name:find("^[sp]k_")
+end
+
+local function has(declaration, name)
+  for _, entry in ipairs(declaration or {}) do
+    if entry[1] == name then return true end
   end
-  local checks, checked = {}, {}
-  for _, entry in ipairs(declaration) do checks[entry[1]] = entry end
-  for name, value in pairs(given) do
-    local entry = checks[name]
-    if not entry then
-      local hint = type(name) == "string" and suggest(declaration, name)
-      params.raise(("unknown %s %s%s"):format(what, type(name) == "string" and ("'%s'"):format(name) or describe(name),
-        hint and (": did you mean '%s'?"):format(hint) or "; allowed are " .. names_of(declaration)))
-    end
-    if value ~= core.null or entry[3] then
+  return false
+end
+
+--- Raises for a name that is not declared.
+local function raise_unknown(declaration, name, kind, rules)
+  if has(rules.other, name) then
+    params.raise(kind == "parameter" and ("'%s' is an option: pass it in the second table"):format(name)
+      or ("'%s' is a parameter: pass it in the first table"):format(name))
+  end
+  local shown = type(name) == "string" and (rules.key or is_showable(name))
+    and ("'%s'"):format(mask.apply(name, rules.key))
+  local near = type(name) == "string" and suggest(declaration, name)
+  if near and not shown then shown = "name" end
+  params.raise(("unknown %s %s%s"):format(kind, shown or describe(name, rules),
+    near and (": did you mean '%s'?"):format(near) or ("; allowed: %s"):format(names_of(declaration))))
+end
+
+--- Checks a table that a caller passed.
+--- @param declaration table
+--- @param given any a table, or nil for an empty one
+--- @param kind "parameter"|"option" what an entry is called in messages
+--- @param rules table|nil other: the declaration of the call's other table, whose names get a hint; key: the API key,
+---   masked in strings that messages quote (without it they quote none)
+--- @return table checked a new table; a value that is nil or null is not in it
+function params.check(declaration, given, kind, rules)
+  rules = rules or {}
+  if given ~= nil and type(given) ~= "table" then
+    params.raise(("%ss must be a table such as { %s = ... }, got %s"):format(kind, declaration[1][1], describe(given, {})))
+  end
+  local entries, checked = {}, {}
+  for _, entry in ipairs(declaration) do entries[entry[1]] = entry end
+  for name, value in pairs(given or {}) do
+    local entry = entries[name]
+    if not entry then raise_unknown(declaration, name, kind, rules) end
+    if value ~= core.null or entry.takes_null then
       local good, allowed = entry[2](value)
       if good == nil then
-        params.raise(("bad %s '%s': %s is not allowed, %s is expected"):format(what, name, describe(value), allowed))
+        params.raise(("bad %s '%s': %s, got %s"):format(kind, name, allowed, describe(value, rules)))
       end
       checked[name] = good
+    end
+  end
+  for _, entry in ipairs(declaration) do
+    if entry.required and checked[entry[1]] == nil then
+      params.raise(("missing %s '%s'"):format(kind, entry[1]))
     end
   end
   return checked
@@ -118,27 +162,29 @@ function params.join(...)
   return joined
 end
 
+-- ---- checks ----
+
 --- Any string but the empty one.
 function params.text(value)
   if type(value) == "string" and value ~= "" then return value end
-  return nil, "a string that is not empty"
+  return nil, "must be a string that is not empty"
 end
 
 --- One of the words of an array.
 function params.one_of(words)
   local known = {}
   for _, word in ipairs(words) do known[word] = true end
-  local allowed = "one of " .. table.concat(words, ", ")
+  local allowed = "must be one of " .. table.concat(words, ", ")
   return function(value)
     if known[value] then return value end
     return nil, allowed
   end
 end
 
---- A whole number of at least `least`, and at most `most` where that is given.
-function params.whole(least, most)
-  local allowed = most and ("a whole number from %d to %d"):format(least, most)
-    or ("a whole number of at least %d"):format(least)
+--- An integer of at least `least`, and at most `most` where that is given. A float without a fraction is one.
+function params.integer(least, most)
+  local allowed = most and ("must be an integer from %d to %d"):format(least, most)
+    or ("must be an integer of at least %d"):format(least)
   return function(value)
     if type(value) == "number" and value >= least and value <= (most or 2 ^ 53) and value % 1 == 0 then
       return math.floor(value)
@@ -147,48 +193,48 @@ function params.whole(least, most)
   end
 end
 
---- Seconds, more than none.
+--- Seconds, more than 0.
 function params.seconds(value)
   if type(value) == "number" and value > 0 then return value end
-  return nil, "a number of seconds above 0"
+  return nil, "must be a number of seconds above 0"
 end
 
---- A date, as dates.lua knows them.
+--- A date, as dates.lua reads them. Numbers are epoch seconds and become RFC 3339.
 function params.date(value)
   local text = value
   if type(value) == "number" then text = dates.format(value) end
   if type(text) == "string" and dates.span(text) then return text end
-  return nil, "a date (YYYY-MM-DD, RFC 3339, or epoch seconds)"
+  return nil, "must be a date (YYYY-MM-DD, RFC 3339, or epoch seconds)"
 end
 
 --- A value of this Lua type.
 function params.of_type(name)
   return function(value)
     if type(value) == name then return value end
-    return nil, "a " .. name
+    return nil, "must be a " .. name
   end
 end
 
---- Any value at all.
+--- Any value.
 function params.anything(value)
   return value
 end
 
---- What stands behind the name in an HTTP header: no line of its own.
+--- The value of an HTTP header.
 function params.header_text(value)
-  if type(value) == "string" and value ~= "" and not value:find(controls) then return value end
-  return nil, "a string that is not empty, without control characters"
+  if type(value) == "string" and value ~= "" and not value:find(control_bytes) then return value end
+  return nil, "must be a string that is not empty and has no control characters"
 end
 
---- Names and values of HTTP headers: no line of one's own, no second header in a value.
+--- Names and values of HTTP headers. A control character could start another header.
 function params.headers(value)
-  local allowed = "a table of header names and values without control characters"
+  local allowed = "must be a table of header names and values without control characters"
   if type(value) ~= "table" then return nil, allowed end
   local headers = {}
   for name, text in pairs(value) do
     if type(text) == "number" then text = tostring(text) end
     if type(name) ~= "string" or type(text) ~= "string" or not name:find("^[%w!#$%%&'*+.^_`|~-]+$")
-      or text:find(controls) then
+      or text:find(control_bytes) then
       return nil, allowed
     end
     headers[name] = text
@@ -198,13 +244,63 @@ end
 
 --- Paths of fields, as core.decode takes them: an array of keys joined by dots.
 function params.fields(value)
-  local allowed = "an array of paths such as \"lifecycle.status\""
+  local allowed = "must be an array of paths such as \"lifecycle.status\""
   if type(value) ~= "table" then return nil, allowed end
   local copied, count = {}, 0
   for _ in pairs(value) do count = count + 1 end
-  for index, path in ipairs(value) do copied[index] = path end
-  if #copied ~= count or not pcall(core.decode, "{}", { fields = copied }) then return nil, allowed end
+  for index, path in ipairs(value) do
+    local is_path = type(path) == "string" and path ~= "" and not path:find("%z") and not path:find("^%.")
+      and not path:find("%.$") and not path:find("..", 1, true)
+    if not is_path then return nil, allowed end
+    copied[index] = path
+  end
+  if #copied ~= count then return nil, allowed end
   return copied
+end
+
+--- An API key, or a function that returns one. What the function returns is checked at each attempt.
+function params.key(value)
+  if type(value) == "function" then return value end
+  local problem = params.key_problem(value)
+  if problem then return nil, problem end
+  return value
+end
+
+--- @param key any
+--- @return string|nil problem what is wrong with a key; nil where it can be sent
+function params.key_problem(key)
+  if type(key) ~= "string" then return "must be a string or a function that returns one" end
+  if key == "" then return "must not be empty" end
+  if key:find("[%z\1-\31\127]") then return "must not contain control characters, such as a newline" end
+  return nil
+end
+
+local query_types = { string = true, number = true, boolean = true }
+
+local function query_values(value)
+  if query_types[type(value)] then return { tostring(value) } end
+  if type(value) ~= "table" then return nil end
+  local values, count = {}, 0
+  for _ in pairs(value) do count = count + 1 end
+  for index, item in ipairs(value) do
+    if not query_types[type(item)] then return nil end
+    values[index] = tostring(item)
+  end
+  return #values == count and values or nil
+end
+
+--- Query parameters that this library does not know: names to a string, number or boolean, or an array of them.
+--- @return table|nil query names to arrays of strings
+function params.query(value)
+  local allowed = "must be a table of names to strings, numbers or booleans, or arrays of them"
+  if type(value) ~= "table" then return nil, allowed end
+  local query = {}
+  for name, item in pairs(value) do
+    local values = query_values(item)
+    if type(name) ~= "string" or name == "" or not values then return nil, allowed end
+    query[name] = values
+  end
+  return query
 end
 
 return params

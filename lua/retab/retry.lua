@@ -1,11 +1,14 @@
---- Whether and when to try again. Pure: nothing is sent, nothing waits, the time is a parameter.
+--- retry.lua: whether and when a failed attempt is repeated. Nothing is sent and nothing waits: the time is a parameter.
 local dates = require "retab.dates"
+local random = require "retab.random"
 
 local retry = {}
 
-local first_delay = 0.5
-local longest_delay = 8
---- A server that asks for more than this is not waited for: the caller is told instead.
+local first_delay = 0.5 -- seconds; doubled for each further attempt
+local longest_delay = 8 -- seconds
+local jitter = 0.25 -- the largest part of a delay that is taken off, so that many clients do not come back at once
+
+--- Seconds. A server that asks for more is not waited for: the caller gets the error at once.
 local longest_obeyed = 120
 
 local retried = {
@@ -13,7 +16,7 @@ local retried = {
   timeout = true, connection = true,
 }
 
---- Whether another try could help.
+--- Returns true if another attempt can help.
 --- @param status number|string an HTTP status, or the kind of a failure without one
 --- @return boolean
 function retry.helps(status)
@@ -21,7 +24,7 @@ function retry.helps(status)
 end
 
 --- What the server asks for.
---- @param headers table|nil of the answer, names in lower case
+--- @param headers table|nil of the response, names in lower case
 --- @param now number epoch seconds
 --- @return number|nil seconds
 function retry.after(headers, now)
@@ -35,17 +38,17 @@ function retry.after(headers, now)
   return date and math.max(0, date - now)
 end
 
---- How long to wait before the next try.
---- @param attempt number how many tries have failed before this one: 0 at the first
+--- Seconds until the next attempt.
+--- @param failures number how many attempts failed before this one: 0 at the first
 --- @param status number|string an HTTP status, or the kind of a failure without one
---- @param headers table|nil of the answer, names in lower case
+--- @param headers table|nil of the response, names in lower case
 --- @param now number epoch seconds
 --- @return number|nil seconds nil: do not try again
-function retry.delay(attempt, status, headers, now)
+function retry.delay(failures, status, headers, now)
   if not retry.helps(status) then return nil end
   local asked = retry.after(headers, now)
   if asked then return asked <= longest_obeyed and asked or nil end
-  return math.min(first_delay * 2 ^ attempt, longest_delay) * (1 - math.random() * 0.25)
+  return math.min(first_delay * 2 ^ failures, longest_delay) * (1 - random.number() * jitter)
 end
 
 return retry

@@ -1,0 +1,94 @@
+--- mask.lua: replaces the API key wherever a text holds it, in any spelling that an echo can have. It knows nothing of
+--- errors or requests.
+local mask = {}
+
+--- A shorter key would be found inside ordinary words.
+local shortest_key = 4
+
+local shown_instead = "***"
+
+local entities = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;", ["'"] = "&apos;" }
+
+--- The end of one spelling of the byte at `position`, or nil: as it is, after a backslash, as \u002b, as %2B, as %252B
+--- (encoded twice), or as an HTML entity.
+local function match_byte(text, position, byte)
+  local char = string.char(byte)
+  local first = text:byte(position)
+  if first == byte and not (first == 92 and text:byte(position + 1) == 92) then return position end
+  if first == 92 then -- backslash
+    if text:byte(position + 1) == byte then return position + 1 end
+    local hex = text:match("^[uU]00(%x%x)", position + 1)
+    if hex and tonumber(hex, 16) == byte then return position + 5 end
+  elseif first == 37 then -- percent
+    local start = text:match("^%%(25)", position) and position + 3 or position + 1
+    local hex = text:match("^%x%x", start)
+    if hex and tonumber(hex, 16) == byte then return start + 1 end
+  elseif first == 38 then -- ampersand
+    local decimal, hex = text:match("^&#0*(%d+);", position), text:match("^&#[xX]0*(%x+);", position)
+    if decimal and tonumber(decimal) == byte or hex and tonumber(hex, 16) == byte then
+      return (text:find(";", position, true))
+    end
+    local entity = entities[char]
+    if entity and text:sub(position, position + #entity - 1) == entity then return position + #entity - 1 end
+  end
+  return nil
+end
+
+--- The end of the key that begins at `position`, or nil.
+local function match_key(text, position, key)
+  for index = 1, #key do
+    local last = match_byte(text, position, key:byte(index))
+    if not last then return nil end
+    position = last + 1
+  end
+  return position - 1
+end
+
+--- Positions at which a spelling of the key can begin.
+local function starts_of(key)
+  return "[\\%%&" .. key:sub(1, 1):gsub("%W", "%%%0") .. "]"
+end
+
+local function mask_text(text, key)
+  local starts, pieces, from, position = starts_of(key), {}, 1, 1
+  while true do
+    position = text:find(starts, position)
+    if not position then break end
+    local last = match_key(text, position, key)
+    if last then
+      pieces[#pieces + 1] = text:sub(from, position - 1)
+      from = last + 1
+    end
+    position = last and from or position + 1
+  end
+  if from == 1 then return text end
+  return table.concat(pieces, shown_instead) .. shown_instead .. text:sub(from)
+end
+
+--- Replaces the key in a string, and in the keys and values of a table of them. Other values are returned unchanged.
+--- @param value any
+--- @param key string|nil the API key; nil and keys of fewer than 4 bytes are not looked for
+--- @return any
+function mask.apply(value, key)
+  if not key or #key < shortest_key then return value end
+  if type(value) == "string" then return mask_text(value, key) end
+  if type(value) ~= "table" then return value end
+  local masked = {}
+  for name, item in pairs(value) do masked[mask.apply(name, key)] = mask.apply(item, key) end
+  return masked
+end
+
+--- Headers as a hook sees them: a copy without the key, however short the key is.
+--- @param headers table
+--- @param key string
+--- @return table
+function mask.headers(headers, key)
+  local copied = {}
+  for name, value in pairs(headers) do
+    local is_key = value == key or value == "Bearer " .. key
+    copied[mask.apply(name, key)] = is_key and shown_instead or mask.apply(value, key)
+  end
+  return copied
+end
+
+return mask

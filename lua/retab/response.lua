@@ -1,0 +1,75 @@
+--- response.lua: from a successful response (2xx) to a decoded value, or to the fields of a `decode` error.
+local call = require "retab.call"
+local core = require "retab.core"
+local mask = require "retab.mask"
+
+local response = {}
+
+local longest_excerpt = 80 -- bytes of a body that is not JSON, in a message
+
+--- Returns true for the media types of JSON; no content type counts as JSON.
+local function is_json(content_type)
+  local media = content_type:lower():match("^%s*([^;%s]*)")
+  return media == "" or media == "application/json" or media == "text/json"
+    or media:find("^[^/]+/[^/]+%+json$") ~= nil
+end
+
+--- The beginning of a body as one line, for a person.
+local function excerpt(body)
+  local text = body:sub(1, 200):gsub("%s+", " ")
+  return #text > longest_excerpt and text:sub(1, longest_excerpt) .. "..." or text
+end
+
+--- Decodes the body of a response.
+--- @param decode function core.envelope or core.object
+--- @param session table the client's inside
+--- @param received table status, headers (names in lower case), body
+--- @param options table of the call: null, fields
+--- @param key string|nil the API key, which a body can echo
+--- @return table|nil value
+--- @return table|nil fields of an error
+function response.decode(decode, session, received, options, key)
+  local problem
+  local content_type = received.headers["content-type"] or ""
+  if not is_json(content_type) then
+    local masked = mask.apply(tostring(received.body), key) -- before it is cut in the middle of a key
+    problem = ("the response is not JSON but %s: %s"):format(content_type, excerpt(masked))
+  elseif #received.body == 0 then
+    problem = "the response is empty, expected JSON"
+  else
+    local null = options.null
+    if null == nil then null = session.null end
+    local value, message = decode(received.body, { null = null, fields = options.fields })
+    if value then return value end
+    problem = message
+  end
+  return nil, {
+    kind = "decode", message = problem, status = received.status, request_id = received.headers["x-request-id"],
+    body = tostring(received.body),
+  }
+end
+
+--- Sends one request and waits for its value.
+--- @param endpoint table a bound endpoint
+--- @param checked table parameters
+--- @param options table of the call
+--- @param read function (endpoint, received, options, key) -> value, or nil and the fields of an error
+--- @return table|nil value
+--- @return string|nil message
+--- @return retab.Error|nil err
+function response.fetch(endpoint, checked, options, read)
+  local pending = call.start(endpoint.session, endpoint:target(checked, options), options)
+  local received, message, err = call.finish(pending)
+  if not received then return nil, message, err end
+  local value, fields = read(endpoint, received, options, pending.key)
+  call.release(received.body)
+  if value then return value end
+  return call.fail(pending, fields)
+end
+
+--- Reads one object, for response.fetch.
+function response.read_object(endpoint, received, options, key)
+  return response.decode(core.object, endpoint.session, received, options, key)
+end
+
+return response

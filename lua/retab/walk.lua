@@ -1,0 +1,165 @@
+--- walk.lua: what a `for` loop calls: every item of a list (iter), or every page (pages), each once. It counts what is
+--- left of max_items and max_pages, and keeps the cursor to resume at. It knows nothing of requests: pages come from a
+--- source, which is a sequence or a parallel walk. A walk never ends early in silence: a failure is raised, and the next
+--- step goes on from the same place.
+local fields = require "retab.fields"
+local params = require "retab.params"
+local sequence = require "retab.sequence"
+
+local walk = {}
+
+--- Pages requested ahead unless the caller says otherwise.
+local default_prefetch = 1
+
+local function new_walk(endpoint, checked, options, kind)
+  checked = params.copy(checked)
+  checked.limit = checked.limit or endpoint.page_size
+  local is_parallel = (options.parallel or 1) > 1
+  local request_options, added = fields.add(options, is_parallel and { "id", "timing.created_at" } or { "id" })
+  local self = setmetatable({
+    added = added, -- to the fields that the caller selects
+    pages_left = options.max_pages or math.huge,
+    items_left = options.max_items or math.huge,
+    data = {}, count = 0, index = 0, -- the items that iter hands out: data[index + 1] to data[count]
+    cursor = checked.after,
+  }, kind)
+  local rules = {
+    prefetch = options.prefetch or default_prefetch,
+    is_wanted = function(pages, items) return self.pages_left > pages and self.items_left > items end,
+  }
+  if is_parallel then
+    rules.looks_ahead = kind.looks_ahead
+    rules.parallel, rules.origin = options.parallel, { endpoint = endpoint, params = checked, options = options }
+    self.source = require("retab.parallel").new(endpoint, checked, request_options, rules) -- few walks need it
+  else
+    rules.own_options = options
+    self.source = sequence.new(endpoint, checked, request_options, rules)
+  end
+  return self
+end
+
+--- Ends the walk: what was prefetched is cancelled.
+local function close(self)
+  self.closed, self.count, self.index = true, 0, 0
+  self.source:close()
+end
+
+--- Takes the next page from the source, and counts it. `is_cut` is true where max_items ends within it.
+--- @return table|nil entry { page, count, is_cut }; nil at the end, or with an error
+--- @return string|nil message
+--- @return retab.Error|nil err
+local function next_entry(self)
+  if self.closed then return nil end
+  if self.pages_left <= 0 or self.items_left <= 0 then
+    close(self)
+    return nil
+  end
+  local entry, message, err = self.source:next()
+  if not entry then
+    if err then err.cursor = self.cursor end
+    return nil, message, err
+  end
+  entry.is_cut = entry.count > self.items_left
+  if entry.is_cut then entry.count = self.items_left end
+  self.pages_left, self.items_left = self.pages_left - 1, self.items_left - entry.count
+  return entry
+end
+
+--- Hands out an item: the cursor moves to it.
+local function hand_out(self, item)
+  if type(item) == "table" then
+    local id = item.id
+    if type(id) == "string" then self.cursor = id end
+    if self.added then fields.strip(item, self.added) end
+  end
+  return item
+end
+
+--- @return retab.Page|nil page nil at the end, or with an error
+--- @return string|nil message
+--- @return retab.Error|nil err
+local function next_page(self)
+  local entry, message, err = next_entry(self)
+  if not entry then return nil, message, err end
+  local page = entry.page
+  for index = #page.data, entry.count + 1, -1 do page.data[index] = nil end
+  for index = 1, entry.count do hand_out(self, page.data[index]) end
+  -- a page that was cut leads on after its last item, and so does one of a slice, whose own cursor ends with the slice
+  if entry.is_cut or entry.leads_on then
+    page.list_metadata.after = self.cursor
+  elseif entry.leads_on == false then
+    page.list_metadata.after = nil
+  end
+  return page
+end
+
+--- In place of the items of a page that was handed out: the page is garbage before the next one is built.
+local no_items = {}
+
+--- @return table|nil item nil at the end, or with an error
+--- @return string|nil message
+--- @return retab.Error|nil err
+local function next_item(self)
+  while true do
+    while self.index < self.count do
+      local index = self.index + 1
+      local item = self.data[index]
+      self.index = index
+      if item ~= nil then return hand_out(self, item) end -- JSON null is no item
+    end
+    self.data, self.count, self.index = no_items, 0, 0
+    local entry, message, err = next_entry(self)
+    if not entry then return nil, message, err end
+    self.data, self.count = entry.page.data, entry.count
+  end
+end
+
+--- What a `for` loop calls: it raises the error instead of returning it.
+local function raising(next_value)
+  return function(self)
+    local value, _, err = next_value(self)
+    if err then error(err, 0) end
+    return value
+  end
+end
+
+local function new_kind(name, next_value)
+  local step = raising(next_value)
+  return { __index = { next = next_value, close = close }, __call = step, __close = close, __name = name }
+end
+
+local Pages = new_kind("retab.pages", next_page)
+Pages.looks_ahead = true
+local Items = new_kind("retab.iter", next_item)
+
+--- Every item of every page. The fourth value is what Lua 5.4 closes when the loop is left.
+function walk.iter(endpoint, checked, options)
+  local self = new_walk(endpoint, checked, options, Items)
+  return self, nil, nil, self
+end
+
+--- Every page.
+function walk.pages(endpoint, checked, options)
+  local self = new_walk(endpoint, checked, options, Pages)
+  return self, nil, nil, self
+end
+
+--- Every item as an array.
+--- @return table|nil items
+--- @return string|nil message
+--- @return retab.Error|nil err err.cursor is the id of the last item: pass it as `after` to go on
+function walk.all(endpoint, checked, options)
+  local self, items, count = new_walk(endpoint, checked, options, Items), {}, 0
+  while true do
+    local item, message, err = next_item(self)
+    if err then
+      close(self)
+      return nil, message, err
+    end
+    if item == nil then return items end
+    count = count + 1
+    items[count] = item
+  end
+end
+
+return walk
