@@ -1,7 +1,9 @@
---- wait.lua: polls one object until it has come to its end. One request at a time; failures that pass are survived.
+--- wait.lua: polls one object until its status is terminal. It sends one request at a time, and goes on after failures
+--- that a later request can overcome.
 local failure = require "retab.error"
 local fields = require "retab.fields"
 local params = require "retab.params"
+local request = require "retab.request"
 local response = require "retab.response"
 
 local wait = {}
@@ -9,7 +11,7 @@ local wait = {}
 local default_interval = 2 -- seconds between two looks
 local default_deadline = 600 -- seconds for the whole wait
 
---- A new object can be unknown to the server for a moment: so many responses 404 in a row are tolerated.
+--- How many responses 404 in a row are tolerated: a server can need a moment to find a new object.
 local most_not_found = 2
 
 --- The value at a path of one or two keys; nil where there is none.
@@ -21,7 +23,7 @@ local function value_at(object, path)
   return holder[key]
 end
 
---- What on_update compares: the status and the counts.
+--- The status and the counts as one text: on_update is called where it changes.
 local function snapshot_of(object, rule)
   local parts = { tostring(value_at(object, rule.status)) }
   for index, name in ipairs(rule.counts) do parts[index + 1] = tostring(object[name]) end
@@ -34,23 +36,30 @@ local function paths_of(rule)
   return paths
 end
 
---- The error of a wait whose deadline passed.
-local function timed_out(self, err)
-  local status = self.last and value_at(self.last, self.rule.status)
-  local message = ("the run did not end within %g s"):format(self.deadline)
-  if status ~= nil then message = message .. ": its status is " .. tostring(status) end
-  if err then message = message .. "; the last request failed: " .. err.message end
-  local timeout = failure.new({
-    kind = "timeout", message = message, run = self.last, retryable = true, attempts = err and err.attempts,
-    request_id = err and err.request_id, method = err and err.method, url = err and err.url,
-    hint = "wait again, or allow more time: deadline",
-  }, self.endpoint.session.last_key)
-  return nil, timeout.message, timeout
+--- Completes the fields of an error by what was seen last, and makes the object.
+local function fail(self, known)
+  known.run = self.last
+  local err = failure.new(known, request.known_keys(self.endpoint.session, self.options))
+  return nil, err.message, err
 end
 
---- Notes a look, and tells on_update where something changed. Returns true at the end.
+--- The error of a wait whose deadline passed.
+--- @param err retab.Error|nil what the last request failed with
+local function timed_out(self, err)
+  local message = ("the run did not end within %g s"):format(self.deadline)
+  if self.status ~= nil then message = ("%s: its status is %s"):format(message, tostring(self.status)) end
+  if err then message = message .. "; the last request failed: " .. err.message end
+  return fail(self, {
+    kind = "timeout", message = message, retryable = true, attempts = err and err.attempts,
+    request_id = err and err.request_id, method = err and err.method, url = err and err.url,
+    hint = "wait again, or allow more time: deadline",
+  })
+end
+
+--- Notes a response, and calls on_update where something changed. Returns true if the status is terminal.
 local function note(self, object)
-  local is_over = self.rule.terminal[value_at(object, self.rule.status)] or false
+  self.status = value_at(object, self.rule.status)
+  local is_over = self.rule.terminal[self.status] or false
   local snapshot = snapshot_of(object, self.rule)
   if self.added then fields.strip(object, self.added) end
   self.last, self.not_found = object, 0
@@ -61,9 +70,12 @@ local function note(self, object)
   return is_over
 end
 
---- Returns true where a failed look is survived.
+--- Returns true if the wait goes on after this failure.
 local function is_tolerated(self, err)
-  if err.status ~= 404 then return err.retryable end
+  if err.status ~= 404 then
+    self.not_found = 0
+    return err.retryable
+  end
   self.not_found = self.not_found + 1
   return self.not_found <= most_not_found
 end
@@ -75,34 +87,31 @@ end
 --- @param options table of the call; interval, deadline (seconds), on_update
 --- @return table|nil object
 --- @return string|nil message
---- @return retab.Error|nil err past the deadline kind `timeout`, and err.run is what was seen last
+--- @return retab.Error|nil err kind `timeout` after the deadline; err.run is the object as it was seen last
 function wait.run(endpoint, rule, id, options)
   local session = endpoint.session
   local driver = session:driver()
   local self = {
-    endpoint = endpoint, rule = rule, on_update = options.on_update, deadline = options.deadline or default_deadline,
-    not_found = 0,
+    endpoint = endpoint, rule = rule, options = options, on_update = options.on_update,
+    deadline = options.deadline or default_deadline, not_found = 0,
   }
   local interval, ends = options.interval or default_interval, driver.now() + self.deadline
   local look_options
   look_options, self.added = fields.add(params.copy(options), paths_of(rule))
+  local left = self.deadline
   while true do
-    look_options.deadline = ends - driver.now()
-    local object, message, err = response.fetch(endpoint, { id = id }, look_options, response.read_object)
+    look_options.deadline = left
+    local object, _, err = response.fetch(endpoint, { id = id }, look_options, response.read_object)
     if object and note(self, object) then return object end
     local now = driver.now()
     if err and err.kind == "timeout" and now >= ends then return timed_out(self, err) end
-    if err and not is_tolerated(self, err) then
-      err.run = self.last
-      return nil, message, err
-    end
+    if err and not is_tolerated(self, err) then return fail(self, err) end
     local pause = math.max(interval, err and err.retry_after or 0)
     if now + pause >= ends then return timed_out(self, err) end
-    if not session.closed then driver.sleep(pause) end
-    if session.closed then
-      local closed = failure.new { kind = "cancelled", message = "client is closed", run = self.last }
-      return nil, closed.message, closed
-    end
+    if not session.closed then driver.sleep(pause) end -- it ends early when the client is closed
+    if session.closed then return fail(self, { kind = "cancelled", message = "client is closed" }) end
+    left = ends - driver.now()
+    if left <= 0 then return timed_out(self, err) end -- it slept longer than asked
   end
 end
 
