@@ -1,24 +1,27 @@
---- mask.lua: replaces the API key wherever a text holds it, in any spelling that an echo can have. It knows nothing of
---- errors or requests.
+--- mask.lua: replaces the API key wherever a text contains it, in every spelling in which a server can repeat it. It
+--- knows nothing of errors or requests.
 local mask = {}
 
---- A shorter key would be found inside ordinary words.
+--- Shorter keys are not looked for: they would be found inside ordinary words.
 local shortest_key = 4
 
 local shown_instead = "***"
 
 local entities = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;", ["'"] = "&apos;" }
 
---- The end of one spelling of the byte at `position`, or nil: as it is, after a backslash, as \u002b, as %2B, as %252B
---- (encoded twice), or as an HTML entity.
+--- Returns the position of the last byte of a spelling of `byte` that begins at `position`, or nil. A byte is spelled
+--- plainly, after backslashes, as \u002b, as %2B, as %252B (encoded twice), or as an HTML entity.
 local function match_byte(text, position, byte)
   local char = string.char(byte)
   local first = text:byte(position)
   if first == byte and not (first == 92 and text:byte(position + 1) == 92) then return position end
   if first == 92 then -- backslash
-    if text:byte(position + 1) == byte then return position + 1 end
-    local hex = text:match("^[uU]00(%x%x)", position + 1)
-    if hex and tonumber(hex, 16) == byte then return position + 5 end
+    if byte == 92 then return text:byte(position + 1) == 92 and position + 1 or nil end
+    local start = text:find("[^\\]", position) -- JSON within JSON has several backslashes
+    if not start then return nil end
+    if text:byte(start) == byte then return start end
+    local hex = text:match("^[uU]00(%x%x)", start)
+    if hex and tonumber(hex, 16) == byte then return start + 4 end
   elseif first == 37 then -- percent
     local start = text:match("^%%(25)", position) and position + 3 or position + 1
     local hex = text:match("^%x%x", start)
@@ -34,7 +37,7 @@ local function match_byte(text, position, byte)
   return nil
 end
 
---- The end of the key that begins at `position`, or nil.
+--- Returns the position of the last byte of a key that begins at `position`, or nil.
 local function match_key(text, position, key)
   for index = 1, #key do
     local last = match_byte(text, position, key:byte(index))
@@ -44,7 +47,7 @@ local function match_key(text, position, key)
   return position - 1
 end
 
---- Positions at which a spelling of the key can begin.
+--- Returns a pattern of the characters with which a spelling of the key can begin.
 local function starts_of(key)
   return "[\\%%&" .. key:sub(1, 1):gsub("%W", "%%%0") .. "]"
 end
@@ -65,11 +68,16 @@ local function mask_text(text, key)
   return table.concat(pieces, shown_instead) .. shown_instead .. text:sub(from)
 end
 
---- Replaces the key in a string, and in the keys and values of a table of them. Other values are returned unchanged.
+--- Replaces the key in a string, and in the keys and values of a table, however deep. Other values are returned
+--- unchanged.
 --- @param value any
---- @param key string|nil the API key; nil and keys of fewer than 4 bytes are not looked for
+--- @param key string|string[]|nil the API key, or several; keys of fewer than 4 bytes are not looked for
 --- @return any
 function mask.apply(value, key)
+  if type(key) == "table" then
+    for _, one in ipairs(key) do value = mask.apply(value, one) end
+    return value
+  end
   if not key or #key < shortest_key then return value end
   if type(value) == "string" then return mask_text(value, key) end
   if type(value) ~= "table" then return value end
@@ -78,7 +86,7 @@ function mask.apply(value, key)
   return masked
 end
 
---- Headers as a hook sees them: a copy without the key, however short the key is.
+--- Returns a copy of headers for a hook. A header that is the key is masked, however short the key is.
 --- @param headers table
 --- @param key string
 --- @return table

@@ -1,8 +1,9 @@
 --- params.lua: checks what a caller passes against a declaration, before anything is sent.
 ---
---- A declaration is an array of entries { name, check, required = true, takes_null = true }, in the order in which they
---- are sent. A check takes a value and returns the value to use, or nil and what is allowed ("must be ..."). Invalid
---- arguments raise an error that points at the caller's line. It knows nothing of HTTP.
+--- A declaration is an array of entries { name, check }, in the order in which they are sent. An entry may also have
+--- required = true, takes_null = true (null is a value and does not mean "not given"), and is_secret = true (messages
+--- never quote the value). A check takes a value and returns the value to use, or nil and what is allowed ("must be
+--- ..."). Invalid arguments raise an error that points at the caller's line. It knows nothing of HTTP.
 local core = require "retab.core"
 local dates = require "retab.dates"
 local mask = require "retab.mask"
@@ -18,7 +19,8 @@ local longest_shown = 60
 local debug_library = rawget(_G, "debug") -- a sandbox may lack it
 local library_path = debug_library and debug_library.getinfo(1, "S").source:match("^(.*)params%.lua$")
 
---- The level of the first function outside of this library, as `error` counts levels from the caller of this function.
+--- Returns the level of the first function outside of this library, as `error` counts levels in the caller of this
+--- function.
 local function caller_level()
   if not library_path then return 0 end
   local level = 3
@@ -37,7 +39,7 @@ function params.raise(message)
   error(message, caller_level())
 end
 
---- The edit distance of two short words: letters added, removed or replaced, neighbours swapped.
+--- Returns the edit distance of two short words: letters added, removed, replaced or swapped with a neighbour.
 local function distance(a, b)
   local rows = { [0] = {} }
   for j = 0, #b do rows[0][j] = j end
@@ -55,7 +57,7 @@ local function distance(a, b)
   return rows[#a][#b]
 end
 
---- The declared name that is most like `name`, or nil where none is near.
+--- Returns the declared name that is most like `name`, or nil where none is near.
 local function suggest(declaration, name)
   local function plain(word) return (word:lower():gsub("[^%w]", "")) end
   local wanted, best, best_distance = plain(name), nil, math.huge
@@ -76,18 +78,18 @@ local function names_of(declaration)
   return table.concat(names, ", ")
 end
 
---- What is said of a value in a message. A string can be the API key, passed in the wrong place: it is shown only
---- where the rules know the key to mask.
+--- Describes a value in a message. A string can be the API key, passed in the wrong place: it is quoted only where the
+--- rules have the keys to mask.
 local function describe(value, rules)
   if type(value) == "number" then return tostring(value) end
   if type(value) ~= "string" then return "a " .. type(value) end
   if value == "" then return "an empty string" end
-  if not rules.key then return "a string" end
-  value = mask.apply(value, rules.key)
+  if not rules.keys or not rules.keys[1] then return "a string" end
+  value = mask.apply(value, rules.keys)
   return ("%q"):format(#value > longest_shown and value:sub(1, longest_shown) .. "..." or value)
 end
 
---- Whether an unknown name can be shown: it looks like the name of an option, and not like a key.
+--- Returns true if an unknown name can be quoted: it looks like the name of an option, and not like a key.
 local function is_showable(name)
   return #name <= 32 and name:find("^[%a_]+$") ~= nil and not name:find("^[sp]k_")
 end
@@ -105,8 +107,9 @@ local function raise_unknown(declaration, name, kind, rules)
     params.raise(kind == "parameter" and ("'%s' is an option: pass it in the second table"):format(name)
       or ("'%s' is a parameter: pass it in the first table"):format(name))
   end
-  local shown = type(name) == "string" and (rules.key or is_showable(name))
-    and ("'%s'"):format(mask.apply(name, rules.key))
+  local has_keys = rules.keys and rules.keys[1]
+  local shown = type(name) == "string" and (has_keys or is_showable(name))
+    and ("'%s'"):format(mask.apply(name, rules.keys))
   local near = type(name) == "string" and suggest(declaration, name)
   if near and not shown then shown = "name" end
   params.raise(("unknown %s %s%s"):format(kind, shown or describe(name, rules),
@@ -117,13 +120,13 @@ end
 --- @param declaration table
 --- @param given any a table, or nil for an empty one
 --- @param kind "parameter"|"option" what an entry is called in messages
---- @param rules table|nil other: the declaration of the call's other table, whose names get a hint; key: the API key,
----   masked in strings that messages quote (without it they quote none)
+--- @param rules table|nil other: the declaration of the call's other table, whose names get a hint; keys: the API keys,
+---   masked in strings that messages quote (without a key they quote none)
 --- @return table checked a new table; a value that is nil or null is not in it
 function params.check(declaration, given, kind, rules)
   rules = rules or {}
   if given ~= nil and type(given) ~= "table" then
-    params.raise(("%ss must be a table such as { %s = ... }, got %s"):format(kind, declaration[1][1], describe(given, {})))
+    params.raise(("%ss must be a table such as { %s = ... }, got a %s"):format(kind, declaration[1][1], type(given)))
   end
   local entries, checked = {}, {}
   for _, entry in ipairs(declaration) do entries[entry[1]] = entry end
@@ -133,7 +136,8 @@ function params.check(declaration, given, kind, rules)
     if value ~= core.null or entry.takes_null then
       local good, allowed = entry[2](value)
       if good == nil then
-        params.raise(("bad %s '%s': %s, got %s"):format(kind, name, allowed, describe(value, rules)))
+        local got = entry.is_secret and "a " .. type(value) or describe(value, rules)
+        params.raise(("bad %s '%s': %s, got %s"):format(kind, name, allowed, got))
       end
       checked[name] = good
     end

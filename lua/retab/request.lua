@@ -1,20 +1,21 @@
---- request.lua: from checked parameters to what is sent: method, URL, headers and body. It sends nothing itself.
+--- request.lua: turns checked parameters into method, URL, headers and body. It sends nothing.
 ---
 --- A target is what all attempts of a call have in common: { method, url, headers, body, direct, at_most_once,
---- lookup }. The API key is added for each attempt, since a function may return another one.
+--- lookup }. The API key is added to each attempt, since a function api_key can return another key each time.
 local params = require "retab.params"
 local random = require "retab.random"
 local url = require "retab.url"
 
 local request = {}
 
---- How a parameter is written in a query.
+--- Returns a parameter as a query has it.
 local function query_text(value)
   if type(value) == "number" then return ("%d"):format(value) end
   return tostring(value)
 end
 
---- The query of a call: parameters in declared order, then those of the option `query` by name. An array is repeated.
+--- Returns the query of a call: the parameters in declared order, then those of the option `query`, sorted by name. The
+--- name of an array is repeated for each of its values.
 local function query_of(declared, checked, options)
   local pairs_sent = {}
   local function add(name, value)
@@ -33,7 +34,7 @@ local function query_of(declared, checked, options)
   return url.query(pairs_sent)
 end
 
---- Encodes a table as JSON, by the encoder that the host has.
+--- Encodes a table as JSON with lua-cjson, or in a Neovim without it with vim.json.
 local function encode_json(value)
   local ok, cjson = pcall(require, "cjson.safe")
   if ok then return assert(cjson.encode(value)) end
@@ -67,7 +68,7 @@ function request.target(session, endpoint, checked, options)
   return target
 end
 
---- The API key of the next attempt. Raises where a function returns something that can't be sent.
+--- Returns the API key of the next attempt. Raises where a function returns something that cannot be sent.
 --- @return string
 function request.key(session, options)
   local key = options.api_key or session.api_key
@@ -80,14 +81,31 @@ function request.key(session, options)
   return key
 end
 
---- The key to mask outside of an attempt: the one that was sent last, or the client's own.
---- @return string|nil
-function request.known_key(session)
-  return session.last_key or type(session.api_key) == "string" and session.api_key or nil
+--- Returns the keys to mask outside of an attempt: the client's own, that of the call, and the one that was sent last.
+--- @param session table
+--- @param options any the options of a call, not checked yet
+--- @return string[] keys none where a function returns them and was not called yet
+function request.known_keys(session, options)
+  local keys = {}
+  local function add(key)
+    if type(key) == "string" and key ~= "" then keys[#keys + 1] = key end
+  end
+  add(session.api_key)
+  add(type(options) == "table" and options.api_key)
+  add(session.last_key)
+  return keys
 end
 
---- Builds one attempt, as any HTTP stack could send it. Header names are compared in any case; the later of two wins,
---- and the key's own wins over all.
+--- What to do about a key that the server refuses.
+--- @param session table
+--- @return string
+function request.key_hint(session)
+  return ("check the API key: the api_key option, or RETAB_API_KEY; if it is right, try auth = %q")
+    :format(session.auth == "bearer" and "api-key" or "bearer")
+end
+
+--- Builds one attempt, which any HTTP client can send. Header names are compared in any case. A call's headers win over
+--- the client's, and these over the library's; the key's own header wins over all.
 --- @param session table
 --- @param target table
 --- @param options table headers

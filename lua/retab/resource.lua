@@ -1,6 +1,6 @@
---- resource.lua: binds the declaration of a resource to a client. A list endpoint becomes list, iter, pages, all, request
---- and parse; endpoints of one object become get, create, cancel and wait. A new endpoint is one new declaration
---- (resources/): method, path and parameters, nothing else.
+--- resource.lua: binds the declaration of a resource (resources/) to a client. A list endpoint becomes the functions
+--- list, iter, pages, all, request and parse; endpoints of one object become get, create, cancel and wait. A new endpoint
+--- is one new declaration: method, path and parameters, nothing else.
 local call = require "retab.call"
 local dates = require "retab.dates"
 local failure = require "retab.error"
@@ -19,7 +19,7 @@ local call_options = {
   { "query", params.query },
   { "null", params.anything, takes_null = true },
   { "fields", params.fields },
-  { "api_key", params.key },
+  { "api_key", params.key, is_secret = true },
 }
 
 local walk_options = params.join(call_options, {
@@ -84,8 +84,8 @@ end
 --- @return table checked parameters
 --- @return table options
 function Endpoint:check(given, given_options, allowed_options)
-  local key = request.known_key(self.session)
-  local checked = params.check(self.declared, given, "parameter", { other = walk_options, key = key })
+  local keys = request.known_keys(self.session, given_options)
+  local checked = params.check(self.declared, given, "parameter", { other = walk_options, keys = keys })
   local options = params.check(allowed_options, given_options, "option", { other = self.declared })
   if checked.before and checked.after then
     params.raise("bad parameter 'before': must not be given together with 'after'")
@@ -128,13 +128,14 @@ function list.parse(endpoint, status, headers, body, given_options)
   if body ~= nil and type(body) ~= "string" then params.raise("bad argument 'body': must be a string") end
   local options = params.check(call_options, given_options, "option", { other = endpoint.declared })
   local received = { status = status, headers = call.lower_names(headers), body = body or "" }
-  local key = request.known_key(endpoint.session)
+  local key = request.known_keys(endpoint.session, options)
   local value, fields
   if status >= 200 and status < 300 then
     value, fields = page.read(endpoint, received, options, key)
     if value then return value end
   else
     fields = failure.from_response(status, received.headers, received.body)
+    if status == 401 then fields.hint = request.key_hint(endpoint.session) end
   end
   local err = failure.new(fields, key)
   return nil, err.message, err
@@ -142,16 +143,17 @@ end
 
 -- ---- the public functions of one object ----
 
---- The id of an object: a string, or a table that has one.
-local function check_id(given)
-  local id = given
-  if type(given) == "table" then
-    id = given.id
-    if id == nil then params.raise("bad argument 'id': the table has no id") end
-  end
+local function check_id(id)
   if type(id) ~= "string" then params.raise(("bad argument 'id': must be a string, got a %s"):format(type(id))) end
   if id == "" then params.raise("bad argument 'id': must not be empty") end
   return id
+end
+
+--- The id of an object that is given by its id, or itself.
+local function id_of(given)
+  if type(given) ~= "table" then return check_id(given) end
+  if given.id == nil then params.raise("bad argument 'id': the table has no id") end
+  return check_id(given.id)
 end
 
 --- Sends a request by id.
@@ -168,7 +170,7 @@ local function fetch_by_params(endpoint, given, given_options)
 end
 
 local function wait_for(endpoint, rule, id, given_options)
-  id = check_id(id)
+  id = id_of(id)
   return require("retab.wait").run(endpoint, rule, id, params.check(wait_options, given_options, "option"))
 end
 
