@@ -1,10 +1,11 @@
---- call.lua: one logical request: started, finished, and repeated where that can help, within its deadline. It does not
---- know what responses are about; the waiting is the driver's.
+--- call.lua: one logical request: it is started, finished, and repeated where that can help, within its deadline. It
+--- does not know what responses contain. The driver does the waiting.
 ---
 ---     start ──▶ attempt ──▶ finish: await ──▶ response (2xx)
 ---                  ▲                  └─────▶ error fields ──▶ retry? ──no──▶ nil, message, err
 ---                  └──────── sleep ◀──────────────────────────yes┘
 ---     abandon: at any time
+local dates = require "retab.dates"
 local failure = require "retab.error"
 local mask = require "retab.mask"
 local params = require "retab.params"
@@ -42,14 +43,15 @@ function call.release(body)
   if type(body) == "userdata" then body:close() end
 end
 
+--- The fields of an error for a request that was not sent, since the client is closed.
 local function client_closed()
-  return { kind = "cancelled", message = "client is closed" }
+  return { kind = "cancelled", message = "client is closed", unsent = true }
 end
 
 -- ---- an attempt ----
 
---- Cancels the request of a driver whose tickets are tables when the call is collected. The tickets of libcurl's
---- drivers are userdata, which do that themselves.
+--- Returns a value that cancels the request when it is collected together with the call. Tickets that are userdata, as
+--- libcurl's are, do that themselves.
 local function guard(session, ticket)
   if type(ticket) == "userdata" then return nil end
   return task.on_collect(function()
@@ -57,8 +59,8 @@ local function guard(session, ticket)
   end)
 end
 
---- Sends the next attempt, which has `left` seconds in all. Where it can't be sent, `unsent` says why. Raises where the
---- function api_key does.
+--- Sends the next attempt, which must end within `left` seconds. Where it cannot be sent, self.unsent says why. An
+--- error that the function api_key raises is raised.
 local function attempt(self, left)
   local session, options = self.session, self.options
   self.ticket, self.unsent = nil, nil
@@ -106,8 +108,7 @@ local driver_kinds = {
   timeout = true, connection = true, tls = true, too_large = true, decode = true, cancelled = true,
 }
 
---- What a driver says of a request without a response, as fields of an error. `unsent` is true where the request never
---- left this machine.
+--- Turns a driver's error into fields of an error object. `unsent` is true where the request never left this machine.
 local function from_driver(err)
   if type(err) ~= "table" then err = { message = err } end
   return {
@@ -116,7 +117,7 @@ local function from_driver(err)
   }
 end
 
---- Tells the hooks and the log of a response.
+--- Reports a response to the hook on_response and to the log.
 local function report_response(self, response)
   local session = self.session
   local elapsed = session:driver().now() - self.started
@@ -158,7 +159,11 @@ local function await(self)
   local answer, err = guarded_await(self, session:driver(), ticket)
   self.ticket, self.guard = nil, nil
   session.tickets[ticket] = nil
-  if not answer then return nil, session.closed and client_closed() or from_driver(err) end
+  if not answer then
+    local fields = from_driver(err)
+    if session.closed then fields.kind, fields.message = "cancelled", "client is closed" end
+    return nil, fields
+  end
   local response = { status = answer.status, headers = call.lower_names(answer.headers), body = answer.body or "" }
   session.stats.bytes = session.stats.bytes + #response.body
   report_response(self, response)
@@ -208,7 +213,7 @@ function call.await_any(calls)
   return await_any ~= nil
 end
 
---- Gives a call up. Whoever finishes it gets an error of kind `cancelled`.
+--- Cancels a call. call.finish then returns an error of kind `cancelled`.
 function call.abandon(self)
   local ticket = self.ticket
   if ticket == nil then return end
@@ -216,7 +221,7 @@ function call.abandon(self)
   if not self.session.closed then pcall(self.session:driver().cancel, ticket) end
 end
 
---- Says of a request that must be sent once at most that the server may have acted on it.
+--- Marks the error of a request that must be sent at most once, where the server may have acted on it.
 local function mark_ambiguous(self, fields)
   local is_refused = fields.status and fields.status >= 400 and fields.status < 500 and fields.status ~= 408
   if not self.target.lookup or fields.unsent or is_refused then return end
@@ -225,30 +230,27 @@ local function mark_ambiguous(self, fields)
   fields.hint = self.target.lookup
 end
 
---- Completes an error's fields by what is known of the call, and makes the object.
+--- Adds to an error's fields what is known of the call, and makes the error object.
 --- @return nil, string message, retab.Error
 function call.fail(self, fields)
   fields.method, fields.url, fields.attempts = self.target.method, self.target.url, self.attempts
   mark_ambiguous(self, fields)
   fields.unsent = nil
-  if fields.status == 401 then
-    fields.hint = ("check the API key: the api_key option, or RETAB_API_KEY; if it is right, try auth = %q")
-      :format(self.session.auth == "bearer" and "api-key" or "bearer")
-  end
+  if fields.status == 401 then fields.hint = request.key_hint(self.session) end
   local err = failure.new(fields, self.key)
   return nil, err.message, err
 end
 
---- A driver whose clock shows less does not count from 1970: HTTP dates are compared with the system's clock then.
+--- A clock that shows less does not count from 1970: HTTP dates are then compared with the system's clock.
 local first_epoch = 1e9
 
 --- Epoch seconds by the driver's clock, or the system's.
 local function wall_clock(now)
-  return now > first_epoch and now or os.time()
+  return now > first_epoch and now or dates.now()
 end
 
---- Seconds until the next attempt, or nil where there is none. A request that must be sent once at most is repeated only
---- where the server cannot have acted.
+--- Returns the seconds until the next attempt, or nil where there is none. A request that must be sent at most once is
+--- repeated only where the server cannot have acted.
 local function delay_of(self, fields, headers, now)
   local max_retries = self.options.max_retries or self.session.max_retries
   if self.attempts > max_retries or self.session.closed then return nil end
@@ -265,7 +267,7 @@ local function try_again(self, fields, delay, ends)
   end
   log(session, "retab: %s; next attempt in %.2f s (attempt %d)", mask.apply(fields.message, self.key), delay,
     self.attempts + 1)
-  driver.sleep(delay)
+  if not session.closed then driver.sleep(delay) end -- on_retry can close it, and so can others meanwhile
   if session.closed then return client_closed() end
   local left = ends - driver.now()
   if left <= 0 then return fields end -- it slept longer than asked
@@ -274,7 +276,7 @@ local function try_again(self, fields, delay, ends)
   return nil
 end
 
---- Returns true while somebody is inside call.finish: another coroutine that still lives, or this one, in a hook.
+--- Returns true while a coroutine is inside call.finish: another one that is not dead, or this one, in a hook.
 function call.is_finishing(self)
   local thread = self.finishing
   return thread ~= nil and (thread == "main" or coroutine.status(thread) ~= "dead")
@@ -294,7 +296,8 @@ local function finish(self)
   while true do
     local response, fields, headers = await(self)
     if response then return response end
-    if fields.kind == "timeout" and not fields.status and self.expires and self.expires <= began then
+    local has_expired = fields.kind == "timeout" and not fields.status and self.expires and self.expires <= began
+    if has_expired and not self.target.at_most_once then
       self.attempts, began = self.attempts - 1, -math.huge -- it expired before anybody waited for it
       attempt(self, ends - driver.now())
     else
@@ -317,8 +320,8 @@ local function not_finishing(self, ...)
   return ...
 end
 
---- Waits for the response, with all attempts that it takes. The deadline counts from here: a prefetched request took
---- none of the caller's time.
+--- Waits for the response, and sends further attempts where they can help. The deadline counts from here: nobody waited
+--- for a prefetched request before.
 --- @param self table
 --- @return table|nil response { status, headers, body }; the caller releases the body
 --- @return string|nil message
