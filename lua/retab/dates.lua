@@ -1,5 +1,5 @@
---- Dates as the API takes them: `YYYY-MM-DD` (a whole UTC day), RFC 3339, a date-time without a zone (UTC), or
---- epoch seconds. Also the dates of HTTP. It knows nothing of requests.
+--- dates.lua: reads and writes the dates that the API takes: `YYYY-MM-DD` (a whole UTC day), RFC 3339, a date-time
+--- without a zone (UTC), or epoch seconds. It also reads the dates of HTTP. It knows nothing of requests.
 local dates = {}
 
 local month_names = {}
@@ -19,8 +19,8 @@ local function days_in(year, month)
   return (month == 4 or month == 6 or month == 9 or month == 11) and 30 or 31
 end
 
---- Days from 1970-01-01 to a day of the Gregorian calendar. Years are counted from March, so that the
---- leap day is the last of its year, in eras of 400 years, which all have as many days.
+--- Returns the days from 1970-01-01 to a day of the Gregorian calendar. A year begins in March here, so that the leap
+--- day is its last day. An era has 400 years: all eras have the same number of days.
 local function to_days(year, month, day)
   if month <= 2 then year = year - 1 end
   local era = math.floor(year / 400)
@@ -44,16 +44,16 @@ local function from_days(days)
   return year_of_era + era * 400 + (month <= 2 and 1 or 0), month, day
 end
 
---- Epoch seconds of a UTC date and time, or nil where there is no such one.
+--- Returns the epoch seconds of a UTC date and time, or nil where that time does not exist.
 local function to_epoch(year, month, day, hour, minute, second)
   if month < 1 or month > 12 or day < 1 or day > days_in(year, month) then return nil end
   if hour > 23 or minute > 59 or second >= 61 then return nil end -- a leap second is a second
   return to_days(year, month, day) * day_seconds + hour * 3600 + minute * 60 + second
 end
 
---- The first and the last moment, in epoch seconds, that a date of the API stands for.
+--- Returns the first and the last moment of a date of the API, in epoch seconds.
 --- @param text string
---- @return number|nil first nil where it is no date
+--- @return number|nil first nil if the text is not a date
 --- @return number|nil last
 function dates.span(text)
   local year, month, day, rest = text:match("^(%d%d%d%d)%-(%d%d)%-(%d%d)(.*)$")
@@ -76,9 +76,9 @@ function dates.span(text)
   return epoch, epoch
 end
 
---- RFC 3339 in UTC, to the microsecond where there is a fraction.
+--- Writes epoch seconds as RFC 3339 in UTC, with a fraction of up to six digits.
 --- @param epoch number seconds
---- @return string|nil text nil for what is no moment of the years 0 to 9999
+--- @return string|nil text nil outside the years 0 to 9999
 function dates.format(epoch)
   if epoch ~= epoch or epoch < -62167219200 or epoch >= year_9999 then return nil end
   local whole = math.floor(epoch)
@@ -92,7 +92,13 @@ function dates.format(epoch)
     math.floor(second / 60) % 60, second % 60, fraction)
 end
 
---- An HTTP date in any of the three forms that RFC 9110 (5.6.7) has a recipient accept.
+--- Epoch seconds by the system's clock; nil in a sandbox without `os`.
+--- @return number|nil
+function dates.now()
+  return os and os.time and os.time()
+end
+
+--- Reads an HTTP date in any of the three forms of RFC 9110, 5.6.7.
 --- @param text string
 --- @return number|nil epoch seconds
 function dates.from_http(text)

@@ -1,6 +1,7 @@
---- error.lua: the error object, and how one is made of an HTTP response. The API key is masked here, once, for every
---- text that an error holds. It knows nothing of calls or drivers.
+--- error.lua: the error object, and what an HTTP response other than 2xx says. The API key is masked here in every text
+--- of an error. It knows nothing of calls or drivers.
 local core = require "retab.core"
+local dates = require "retab.dates"
 local mask = require "retab.mask"
 local retry = require "retab.retry"
 
@@ -12,7 +13,7 @@ local longest_text = 4000 - 1 -- of tostring
 local longest_line = 600
 local most_items = 5 -- of `errors`, in tostring
 
---- The message that the API's servers send with every error: it says nothing.
+--- The API's servers send this message with every error: the reason is elsewhere in the body.
 local generic_message = "An HTTP exception occurred."
 
 local kinds = {
@@ -52,7 +53,7 @@ end
 local methods = { __name = "retab.error" }
 methods.__index = methods
 
---- Where an item of `errors` belongs: its `loc` joined by dots, or its `location`; nil where it says neither.
+--- Returns the place of an item of `errors`: its `location`, or its `loc` joined by dots; nil where it has neither.
 local function place_of(item)
   if type(item.location) == "string" and item.location ~= "" then return item.location end
   if type(item.loc) == "string" and item.loc ~= "" then return item.loc end
@@ -84,8 +85,8 @@ function methods.__tostring(err)
       add("and", ("%d more"):format(#items - most_items))
       break
     end
-    local place = type(item) == "table" and place_of(item)
-    if place then add(cut(place, 100), cut(tostring(message_of(item)), 200)) end
+    local place = type(item) == "table" and message_of(item) and place_of(item)
+    if place then add(cut(place, 100), cut(message_of(item), 200)) end
   end
   add("request", err.url and ("%s %s"):format(tostring(err.method), cut(tostring(err.url), 500)))
   add("request id", err.request_id)
@@ -98,7 +99,7 @@ end
 
 --- Makes an error object.
 --- @param fields table the contract's fields; kind and message at least
---- @param key string|nil the API key, which is masked in all of them
+--- @param key string|string[]|nil the API key, which is masked in all fields
 --- @return retab.Error
 function failure.new(fields, key)
   local err = {}
@@ -123,7 +124,7 @@ local function is_list(value)
   return type(value) == "table" and value[1] ~= nil
 end
 
---- The messages of a list, each with its place, as one text; nil where it has none.
+--- Joins the messages of a list, each after its place; nil where it has none.
 local function joined(list)
   local parts = {}
   for _, item in ipairs(list) do
@@ -138,9 +139,9 @@ local function joined(list)
   return parts[1] and table.concat(parts, "; ") or nil
 end
 
---- A `message`: text; a JSON list in a text, which one server sends, is unfolded.
---- @return string|nil message nil also for the generic one
---- @return table|nil list
+--- Reads a `message`. One server sends a JSON list as the text of it.
+--- @return string|nil message nil for the generic message
+--- @return table|nil list the JSON list
 local function unfold(message)
   local text = text_of(message)
   if not text or text == generic_message then return nil end
@@ -167,9 +168,9 @@ local function first_given(...)
   end
 end
 
---- What an error body says, in the shapes that the API's servers send.
+--- Reads an error body, in all shapes that the API's servers send.
 --- @param body string
---- @return table fields message, code, details, errors: those that are there
+--- @return table fields message, code, details, errors: those that the body has
 local function read_body(body)
   local decoded, problem = core.decode(body)
   if problem then return { message = not body:find("^%s*<") and text_of(body) or nil } end
@@ -189,7 +190,7 @@ local function read_body(body)
   return fields
 end
 
---- The fields of an error that a response other than 2xx is.
+--- Returns the fields of an error for a response other than 2xx.
 --- @param status number
 --- @param headers table names in lower case
 --- @param body string
@@ -200,7 +201,7 @@ function failure.from_response(status, headers, body)
   fields.status = status
   fields.request_id = headers["x-request-id"]
   fields.body = body
-  fields.retry_after = retry.after(headers, os.time()) -- a call measures it by its driver's clock
+  fields.retry_after = retry.after(headers, dates.now()) -- a call measures it by its driver's clock
   if status >= 300 and status < 400 and headers.location then
     fields.message = ("HTTP %d: redirects are not followed; this one leads to %s"):format(status, headers.location)
   end

@@ -1,4 +1,5 @@
---- retry.lua: whether and when a failed attempt is repeated. Nothing is sent and nothing waits: the time is a parameter.
+--- retry.lua: decides if and when a failed attempt is repeated. It sends nothing and does not wait: the time is a
+--- parameter.
 local dates = require "retab.dates"
 local random = require "retab.random"
 
@@ -6,9 +7,9 @@ local retry = {}
 
 local first_delay = 0.5 -- seconds; doubled for each further attempt
 local longest_delay = 8 -- seconds
-local jitter = 0.25 -- the largest part of a delay that is taken off, so that many clients do not come back at once
+local jitter = 0.25 -- up to this fraction of a delay is taken off at random, so that clients do not retry all at once
 
---- Seconds. A server that asks for more is not waited for: the caller gets the error at once.
+--- Seconds. Where a server asks for a longer delay, the caller gets the error at once.
 local longest_obeyed = 120
 
 local retried = {
@@ -23,9 +24,9 @@ function retry.helps(status)
   return retried[status] or false
 end
 
---- What the server asks for.
+--- The delay that the server asks for.
 --- @param headers table|nil of the response, names in lower case
---- @param now number epoch seconds
+--- @param now number|nil epoch seconds; without them a date says nothing
 --- @return number|nil seconds
 function retry.after(headers, now)
   local milliseconds = headers and tonumber((headers["retry-after-ms"] or ""):match("^%s*(%d+%.?%d*)%s*$"))
@@ -35,14 +36,14 @@ function retry.after(headers, now)
   local seconds = tonumber(text:match("^%s*(%d+%.?%d*)%s*$"))
   if seconds then return seconds end
   local date = dates.from_http(text)
-  return date and math.max(0, date - now)
+  return date and now and math.max(0, date - now) or nil
 end
 
 --- Seconds until the next attempt.
 --- @param failures number how many attempts failed before this one: 0 at the first
 --- @param status number|string an HTTP status, or the kind of a failure without one
 --- @param headers table|nil of the response, names in lower case
---- @param now number epoch seconds
+--- @param now number|nil epoch seconds
 --- @return number|nil seconds nil: do not try again
 function retry.delay(failures, status, headers, now)
   if not retry.helps(status) then return nil end
