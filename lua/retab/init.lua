@@ -59,7 +59,7 @@ local check_auth = params.one_of { "api-key", "bearer" }
 local check_hook = params.of_type "function"
 
 local client_options = {
-  { "api_key", params.key },
+  { "api_key", params.key, is_secret = true },
   { "auth", check_auth },
   { "base_url", params.text },
   { "allow_http", params.of_type "boolean" },
@@ -150,12 +150,12 @@ local function spawn_task(f, ...)
   return task.spawn(nil, f, ...)
 end
 
---- The inside of a client: its options, driver and counters. It is kept apart from the client, so that a printed client
---- shows no key.
+--- A session is the inside of a client: its options, driver and counters. It is kept apart from the client, so that
+--- printing a client's table shows no key.
 local Session = {}
 Session.__index = Session
 
---- The driver, which is made when it is first needed: building requests and parsing responses need none.
+--- The driver. It is created when it is first needed: building requests and parsing responses need none.
 function Session:driver()
   if not self.driver_table then
     self.driver_table = type(self.driver_option) == "table" and self.driver_option
@@ -204,19 +204,16 @@ local function new_session(given)
     log = log.sink(find_debug(options)),
     driver_option = options.driver,
     stats = { requests = 0, retries = 0, bytes = 0 },
-    tickets = setmetatable({}, { __mode = "k" }), -- what is under way
+    tickets = setmetatable({}, { __mode = "k" }), -- of the requests under way
   }, Session)
 end
 
-local sessions = setmetatable({}, { __mode = "k" })
-
-local Client = { __name = "retab.client" }
-Client.__index = Client
+--- The client's own functions, which take its session.
+local functions = {}
 
 --- Counts since the client was made: attempts sent, retries, bytes of bodies received, connections opened.
 --- @return { requests: integer, retries: integer, bytes: integer, connections: integer }
-function Client:stats()
-  local session = sessions[self]
+function functions.stats(session)
   local driver = session.driver_table
   return {
     requests = session.stats.requests, retries = session.stats.retries, bytes = session.stats.bytes,
@@ -224,23 +221,28 @@ function Client:stats()
   }
 end
 
---- Closes the connections and cancels what is under way. Later calls raise.
-function Client:close()
-  sessions[self]:close()
+--- Closes the connections and cancels the requests under way. Later calls raise.
+function functions.close(session)
+  session:close()
 end
-
-Client.__close = Client.close
 
 --- Runs a function in a coroutine of the client's host: a light thread in nginx. The host reports an error that nobody
 --- catches: in nginx's error log, in Neovim's messages, else on stderr.
 --- @param f function
 --- @param ... any its arguments
 --- @return any thread of the host's own kind
-function Client:spawn(f, ...)
-  local session = sessions[self]
+function functions.spawn(session, f, ...)
   if type(f) ~= "function" then params.raise(("spawn takes a function, got a %s"):format(type(f))) end
   if session.closed then params.raise("client is closed") end
   return (session:driver().spawn or spawn_task)(f, ...)
+end
+
+local sessions = setmetatable({}, { __mode = "k" })
+
+local Client = { __name = "retab.client" }
+
+function Client:__close()
+  sessions[self]:close()
 end
 
 function Client:__tostring()
@@ -262,6 +264,12 @@ function retab.new(options)
   end
   local client = setmetatable({ workflows = { experiments = experiments } }, Client)
   sessions[client] = session
+  for name, f in pairs(functions) do
+    client[name] = function(first, ...) -- client.stats() and client:stats() are the same
+      if rawequal(first, client) then return f(session, ...) end
+      return f(session, first, ...)
+    end
+  end
   return client
 end
 
