@@ -1,5 +1,5 @@
---- fields.lua: the fields that this library itself needs of an item, beside those that the caller selects. They are added
---- to the request's selection, and removed again from what the caller gets.
+--- fields.lua: the fields of an item that this library itself needs. They are added to those that the caller selects,
+--- and removed from the item before the caller gets it.
 local params = require "retab.params"
 
 local fields = {}
@@ -20,7 +20,7 @@ local function selects_below(selected, key)
 end
 
 --- Adds paths to the selection of a call.
---- @param options table of the call; without `fields` everything is selected, and nothing is to be done
+--- @param options table of the call; without `fields` everything is selected, and nothing is added
 --- @param needed string[] paths of one or two keys
 --- @return table options of the request
 --- @return table[]|nil added for fields.strip; nil where nothing was added

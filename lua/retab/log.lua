@@ -1,4 +1,4 @@
---- log.lua: where a line for the developer goes: stderr, nginx's error log, or Neovim's messages.
+--- log.lua: writes the lines of the option `debug` to stderr, to nginx's error log, or to Neovim's messages.
 local log = {}
 
 --- Writes a line to the host's log.
@@ -8,13 +8,13 @@ function log.write(line)
   if ngx and ngx.log then
     ngx.log(ngx.NOTICE, line)
   elseif nvim and nvim.notify then
-    nvim.schedule(function() nvim.notify(line) end) -- a callback of the loop may not show anything itself
+    nvim.schedule(function() nvim.notify(line) end) -- a callback of libuv may not call Neovim's functions
   elseif io then
     io.stderr:write(line, "\n")
   end
 end
 
---- The sink that the option `debug` asks for.
+--- Returns the function that takes the lines.
 --- @param option boolean|function|nil
 --- @return function|nil sink takes a line
 function log.sink(option)

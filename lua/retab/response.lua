@@ -1,4 +1,4 @@
---- response.lua: from a successful response (2xx) to a decoded value, or to the fields of a `decode` error.
+--- response.lua: turns a successful response (2xx) into a decoded value, or into the fields of a `decode` error.
 local call = require "retab.call"
 local core = require "retab.core"
 local mask = require "retab.mask"
@@ -14,7 +14,7 @@ local function is_json(content_type)
     or media:find("^[^/]+/[^/]+%+json$") ~= nil
 end
 
---- The beginning of a body as one line, for a person.
+--- Returns the beginning of a body as one line, for a person.
 local function excerpt(body)
   local text = body:sub(1, 200):gsub("%s+", " ")
   return #text > longest_excerpt and text:sub(1, longest_excerpt) .. "..." or text
@@ -25,7 +25,7 @@ end
 --- @param session table the client's inside
 --- @param received table status, headers (names in lower case), body
 --- @param options table of the call: null, fields
---- @param key string|nil the API key, which a body can echo
+--- @param key string|string[]|nil the API key, which a body can repeat
 --- @return table|nil value
 --- @return table|nil fields of an error
 function response.decode(decode, session, received, options, key)

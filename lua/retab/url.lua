@@ -1,4 +1,4 @@
---- url.lua: URLs: which base URLs are allowed, and how paths and queries are written (RFC 3986). It sends nothing.
+--- url.lua: checks base URLs, and writes paths and queries (RFC 3986). It sends nothing.
 local url = {}
 
 --- Returns true for a host name or address that never leaves this machine.
@@ -12,7 +12,7 @@ local function is_host(host)
   return host:find("^[%w%.%-_]+$") ~= nil or host:find("^%[[%x:%.]+%]$") ~= nil
 end
 
---- Splits what stands between the scheme and the path.
+--- Splits the part between the scheme and the path into host and port.
 local function split_authority(authority)
   local host, port = authority:match("^(.-):(%d*)$")
   if not host or authority:find("%]$") then return authority:lower(), "" end

@@ -35,7 +35,8 @@ return {
     },
     sends_body = true,
     at_most_once = true,
-    lookup = "list the runs of the experiment before you create another one", -- after a failure that may have created it
+    -- what to do after a failure that may have created a run
+    lookup = "list the runs of the experiment before you create another one",
   },
   cancel = { method = "POST", path = path .. "/{id}/cancel" },
   wait = { -- polls get
