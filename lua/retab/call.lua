@@ -16,8 +16,11 @@ local task = require "retab.task"
 local call = {}
 
 --- Calls a hook. An error that it raises does not reach the caller.
-local function notify(hook, event)
-  if hook then pcall(hook, event) end
+local function notify(self, hook, event)
+  if not hook then return end
+  self.is_notifying = true
+  pcall(hook, event)
+  self.is_notifying = false
 end
 
 local function log(session, ...)
@@ -71,7 +74,7 @@ local function attempt(self, left)
   local driver = session:driver()
   local ok, key = pcall(request.key, session, options)
   if not ok then
-    self.finishing, self.is_broken = nil, true
+    self.is_broken = true
     error(key, 0)
   end
   local wire = request.build(session, self.target, options, key)
@@ -82,7 +85,7 @@ local function attempt(self, left)
   wire.direct = self.target.direct
   wire.bytes = type(session.driver_option) ~= "table" -- a driver of the caller's own gets strings
   self.attempts, self.key = self.attempts + 1, key
-  notify(session.on_request, session.on_request and {
+  notify(self, session.on_request, session.on_request and {
     method = wire.method, url = mask.apply(wire.url, key), headers = mask.headers(wire.headers, key),
     attempt = self.attempts,
   })
@@ -122,7 +125,7 @@ local function report_response(self, response)
   local session = self.session
   local elapsed = session:driver().now() - self.started
   local request_id = mask.apply(response.headers["x-request-id"], self.key)
-  notify(session.on_response, session.on_response and {
+  notify(self, session.on_response, session.on_response and {
     status = response.status, headers = mask.headers(response.headers, self.key),
     url = mask.apply(self.target.url, self.key), attempt = self.attempts, elapsed = elapsed, request_id = request_id,
   })
@@ -131,18 +134,6 @@ local function report_response(self, response)
       mask.apply(self.target.url, self.key), response.status, elapsed * 1000, #response.body,
       request_id or "no request id", self.attempts)
   end
-end
-
---- PUC's Lua 5.1 cannot yield across pcall.
-local yields_across_pcall = rawget(_G, "jit") ~= nil or _VERSION ~= "Lua 5.1"
-
---- Calls the driver's await. Where that raises, the call does not count as waiting any more.
-local function guarded_await(self, driver, ticket)
-  if not yields_across_pcall and coroutine.running() then return driver.await(ticket) end
-  local ok, answer, err = pcall(driver.await, ticket)
-  if ok then return answer, err end
-  self.finishing = nil
-  error(answer, 0)
 end
 
 --- Waits for the attempt under way.
@@ -156,7 +147,7 @@ local function await(self)
     fields.unsent = true
     return nil, fields
   end
-  local answer, err = guarded_await(self, session:driver(), ticket)
+  local answer, err = session:driver().await(ticket)
   self.ticket, self.guard = nil, nil
   session.tickets[ticket] = nil
   if not answer then
@@ -245,7 +236,7 @@ end
 local first_epoch = 1e9
 
 --- Epoch seconds by the driver's clock, or the system's.
-local function wall_clock(now)
+function call.wall_clock(now)
   return now > first_epoch and now or dates.now()
 end
 
@@ -255,7 +246,7 @@ local function delay_of(self, fields, headers, now)
   local max_retries = self.options.max_retries or self.session.max_retries
   if self.attempts > max_retries or self.session.closed then return nil end
   if self.target.at_most_once and not fields.unsent and fields.status ~= 429 then return nil end
-  return retry.delay(self.attempts - 1, fields.status or fields.kind, headers, wall_clock(now))
+  return retry.delay(self.attempts - 1, fields.status or fields.kind, headers, call.wall_clock(now))
 end
 
 --- Waits `delay` seconds, then sends the next attempt. Returns the fields of an error where there is none.
@@ -263,7 +254,7 @@ local function try_again(self, fields, delay, ends)
   local session, driver = self.session, self.session:driver()
   if session.on_retry then
     local _, _, err = call.fail(self, params.copy(fields))
-    notify(session.on_retry, { attempt = self.attempts, delay = delay, error = err })
+    notify(self, session.on_retry, { attempt = self.attempts, delay = delay, error = err })
   end
   log(session, "retab: %s; next attempt in %.2f s (attempt %d)", mask.apply(fields.message, self.key), delay,
     self.attempts + 1)
@@ -276,10 +267,15 @@ local function try_again(self, fields, delay, ends)
   return nil
 end
 
+--- PUC's Lua 5.1 cannot yield across pcall: there, a finish that raises in a coroutine leaves its mark behind.
+local yields_across_pcall = rawget(_G, "jit") ~= nil or _VERSION ~= "Lua 5.1"
+
 --- Returns true while a coroutine is inside call.finish: another one that is not dead, or this one, in a hook.
 function call.is_finishing(self)
   local thread = self.finishing
-  return thread ~= nil and (thread == "main" or coroutine.status(thread) ~= "dead")
+  if thread == nil or thread == "main" then return thread ~= nil end
+  if not yields_across_pcall and thread == coroutine.running() then return self.is_notifying or false end
+  return coroutine.status(thread) ~= "dead"
 end
 
 --- Returns true for a call that cannot be finished: its coroutine died in call.finish, or its next attempt has no key.
@@ -306,7 +302,7 @@ local function finish(self)
           mask.apply(self.target.url, self.key), fields.kind, mask.apply(fields.message, self.key), self.attempts)
       end
       local now = driver.now()
-      fields.retry_after = retry.after(headers, wall_clock(now))
+      fields.retry_after = retry.after(headers, call.wall_clock(now))
       local delay = delay_of(self, fields, headers, now)
       if not delay or now + delay >= ends then return call.fail(self, fields) end
       fields = try_again(self, fields, delay, ends)
@@ -315,8 +311,12 @@ local function finish(self)
   end
 end
 
-local function not_finishing(self, ...)
+local function finished(self, ok, ...)
   self.finishing = nil
+  if not ok then
+    self.is_broken = true
+    error((...), 0)
+  end
   return ...
 end
 
@@ -328,7 +328,8 @@ end
 --- @return retab.Error|nil err
 function call.finish(self)
   self.finishing = coroutine.running() or "main"
-  return not_finishing(self, finish(self))
+  if yields_across_pcall or self.finishing == "main" then return finished(self, pcall(finish, self)) end
+  return finished(self, true, finish(self))
 end
 
 return call

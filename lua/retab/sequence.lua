@@ -3,12 +3,8 @@
 ---
 --- The next request leaves before a page is decoded: its cursor is read from the tail of the body. If decoding finds
 --- another cursor, that request is abandoned.
----
---- Where memory can run out, or a hook can step the walk again, the position advances last: a page that was not stored
---- is requested again.
 local call = require "retab.call"
 local core = require "retab.core"
-local failure = require "retab.error"
 local page = require "retab.page"
 local params = require "retab.params"
 
@@ -31,8 +27,9 @@ function sequence.new(endpoint, checked, options, rules)
     params = params.copy(checked),
     seen = checked.after and { [checked.after] = 0 } or {}, -- cursor -> the number of the page that brought it
     state = "more", -- "more": there is another page to request; "end"; "loop": its cursor came before
+    after = checked.after, -- the cursor of the next page
     number = 0, -- of the last page that arrived
-    entries = {}, first = 1, last = 0, -- pages that arrived, each { page, count }
+    entries = {}, first = 1, last = 0, -- pages that arrived, each { page, count, is_cut }
     items = 0, -- in them
     failed = nil, -- { message, err } in place of the next page
     pending = nil, -- the call under way
@@ -40,51 +37,64 @@ function sequence.new(endpoint, checked, options, rules)
   }, Sequence)
 end
 
---- Starts the call of the next page, whose cursor is `after`.
-local function start_call(self, after)
-  local checked = self.params
-  if after then
-    checked = params.copy(checked)
-    checked.after, checked.before = after, nil
-  end
+--- Sends the request for the page at a cursor.
+--- @param after string|nil nil for the first page
+--- @return table|nil pending nil where a hook closed the sequence
+local function send(self, after)
+  local checked = params.copy(self.params)
+  if after then checked.after, checked.before = after, nil end
   self.is_starting = true
   local ok, pending = pcall(call.start, self.endpoint.session, self.endpoint:target(checked, self.options),
     self.options)
   self.is_starting = false
   if not ok then error(pending, 0) end -- the function api_key raised
+  if self.closed then return call.abandon(pending) end
   pending.params = checked
   return pending
 end
 
+--- Gives up the request under way where it is not the request for the next page.
+local function drop_wrong(self)
+  local pending = self.pending
+  if not pending or self.state == "more" and pending.params.after == self.after then return end
+  self.pending = nil
+  call.abandon(pending)
+end
+
 --- Sends the next request, unless one is under way or there is none.
 function Sequence:start()
+  drop_wrong(self)
   if self.pending or self.state ~= "more" or self.failed then return end
-  local pending = start_call(self, self.after)
-  if self.closed then return call.abandon(pending) end -- by a hook
-  self.pending = pending
+  self.pending = send(self, self.after)
 end
 
---- Returns true if a request can leave before a page of at most `expected` items is decoded.
-local function is_wanted(self, expected)
+--- Sends the request for the page after the one whose body has just arrived, before that body is decoded: the cursor is
+--- read from its tail. Nothing is sent where the tail is not plain, or where the reader may need no further page.
+--- @return table|nil pending
+local function send_early(self, body)
   local stored = self.last - self.first + 1
-  return stored < self.rules.prefetch and not self.closed
-    and self.rules.is_wanted(stored + 1, self.items + expected)
-end
-
---- Sends the next request by the cursor in the tail of the body, and returns its call; nil where the tail is not plain.
-local function start_early(self, body)
-  if not is_wanted(self, self.params.limit) then return nil end
+  if stored >= self.rules.prefetch or not self.rules.is_wanted(stored + 1, self.items + self.params.limit) then
+    return nil
+  end
   local after = core.next_cursor(body)
   if not after or self.seen[after] then return nil end
-  local ok, pending = pcall(start_call, self, after) -- what raises here raises again at the step that needs the page
+  local ok, pending = pcall(send, self, after) -- what raises here raises again at the step that needs the page
   return ok and pending or nil
 end
 
---- Stores a page, and moves the position to its cursor.
+--- The number of items; with null among them, the place of the last that is not null.
+local function count_of(data)
+  local count = #data
+  for index in pairs(data) do count = math.max(count, index) end
+  return count
+end
+
+--- Stores a page, and moves the position to its cursor. The position moves last: a page that was not stored because
+--- memory ran out is requested again.
 local function store(self, value)
   local after = value.list_metadata.after
   local number, state = self.number + 1, "more"
-  local entry = { page = value, count = #value.data }
+  local entry = { page = value, count = count_of(value.data), is_cut = false }
   if after == nil then
     state = "end"
   elseif self.seen[after] and self.seen[after] ~= number then
@@ -97,9 +107,9 @@ local function store(self, value)
   self.items = self.items + entry.count
 end
 
---- Raises where a page is being waited for already: in another coroutine, or further out in this one. A call that
+--- Raises where a page is being waited for already: by another coroutine, or by this one, which runs a hook. A call that
 --- nobody can finish any more is given up.
-local function check_idle(self)
+function Sequence:check_idle()
   local pending = self.pending
   if self.is_starting or pending and call.is_finishing(pending) then
     params.raise("this iterator is already waiting for a page, in another coroutine or outside of this hook")
@@ -110,22 +120,28 @@ local function check_idle(self)
   end
 end
 
---- Waits for the call under way and stores its page, or the failure in its place.
+--- Waits for the request under way and stores its page, or the failure in its place. It sends that request where none
+--- is under way.
 --- @return boolean ok
 function Sequence:arrive()
-  check_idle(self)
+  self:check_idle()
   self:start()
   local pending = self.pending
   if not pending then return false end
   local response, message, err = call.finish(pending)
-  if self.pending == pending then self.pending = nil end -- else it was closed meanwhile
+  if self.closed then -- meanwhile
+    if response then call.release(response.body) end
+    return false
+  end
+  self.pending = nil
   if not response then
     self.failed = { message, err }
     return false
   end
-  local early = start_early(self, response.body)
+  self.pending = send_early(self, response.body)
   local value, fields = page.read(self.endpoint, response, self.options, pending.key)
   call.release(response.body)
+  if self.closed then return false end -- by the hook of the early request
   if value then
     page.set_origin(value, self.rules.origin or {
       endpoint = self.endpoint, params = pending.params, options = self.rules.own_options or self.options,
@@ -137,14 +153,12 @@ function Sequence:arrive()
     _, message, err = call.fail(pending, fields)
     self.failed = { message, err }
   end
-  if early then
-    local is_right = value and self.state == "more" and early.params.after == self.after and not self.closed
-    if is_right then self.pending = early else call.abandon(early) end
-  end
+  drop_wrong(self)
   return value ~= nil
 end
 
---- Keeps as many pages under way or arrived as the prefetch allows. Nothing waits here.
+--- Keeps as many pages under way or arrived as the prefetch allows. It waits for no response; only where a request has
+--- to be repeated, it waits for that.
 local function read_ahead(self)
   local prefetch = self.rules.prefetch
   while self.state == "more" and not self.failed and not self.closed do
@@ -176,7 +190,7 @@ end
 --- @return string|nil message
 --- @return retab.Error|nil err
 function Sequence:next()
-  check_idle(self)
+  self:check_idle()
   if not self:peek() and not self.failed then
     if self.state == "end" or self.closed then return nil end
     if self.state == "loop" then return loop_error(self) end
@@ -190,6 +204,7 @@ function Sequence:next()
     return nil, failed[1], failed[2]
   end
   read_ahead(self)
+  if self.closed then return nil end -- by a hook
   self.entries[self.first] = nil
   self.first, self.items = self.first + 1, self.items - entry.count
   return entry

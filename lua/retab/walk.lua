@@ -11,6 +11,9 @@ local walk = {}
 --- Pages requested ahead unless the caller says otherwise.
 local default_prefetch = 1
 
+--- In place of the items of a page that was handed out: the page is garbage before the next one is built.
+local no_items = {}
+
 local function new_walk(endpoint, checked, options, kind)
   checked = params.copy(checked)
   checked.limit = checked.limit or endpoint.page_size
@@ -20,7 +23,9 @@ local function new_walk(endpoint, checked, options, kind)
     added = added, -- to the fields that the caller selects
     pages_left = options.max_pages or math.huge,
     items_left = options.max_items or math.huge,
+    entry = false, -- the page that was taken and counted, but is not handed out yet
     data = {}, count = 0, index = 0, -- the items that iter hands out: data[index + 1] to data[count]
+    closed = false,
     cursor = checked.after,
   }, kind)
   local rules = {
@@ -40,39 +45,39 @@ end
 
 --- Ends the walk: what was prefetched is cancelled.
 local function close(self)
-  self.closed, self.count, self.index = true, 0, 0
+  self.closed, self.entry, self.data, self.count, self.index = true, false, no_items, 0, 0
   self.source:close()
 end
 
---- Takes the next page from the source, and counts it. `is_cut` is true where max_items ends within it.
---- @return table|nil entry { page, count, is_cut }; nil at the end, or with an error
+--- Takes the next page from the source, and counts it. It stays in self.entry until it is handed out: where memory runs
+--- out in between, the next step finds it there.
+--- @return table|nil entry { page, count, is_cut: max_items ends within it }; nil at the end, or with an error
 --- @return string|nil message
 --- @return retab.Error|nil err
 local function next_entry(self)
   if self.closed then return nil end
+  if self.entry then return self.entry end
   if self.pages_left <= 0 or self.items_left <= 0 then
     close(self)
     return nil
   end
   local entry, message, err = self.source:next()
+  if self.closed then return nil end -- meanwhile, by a hook or another coroutine
   if not entry then
     if err then err.cursor = self.cursor end
     return nil, message, err
   end
   entry.is_cut = entry.count > self.items_left
   if entry.is_cut then entry.count = self.items_left end
-  self.pages_left, self.items_left = self.pages_left - 1, self.items_left - entry.count
+  self.pages_left, self.items_left, self.entry = self.pages_left - 1, self.items_left - entry.count, entry
   return entry
 end
 
---- Hands out an item: the cursor moves to it.
-local function hand_out(self, item)
-  if type(item) == "table" then
-    local id = item.id
-    if type(id) == "string" then self.cursor = id end
-    if self.added then fields.strip(item, self.added) end
-  end
-  return item
+--- Moves the cursor to an item that is handed out.
+local function note(self, item)
+  if type(item) ~= "table" then return end
+  if type(item.id) == "string" then self.cursor = item.id end
+  if self.added then fields.strip(item, self.added) end
 end
 
 --- @return retab.Page|nil page nil at the end, or with an error
@@ -82,19 +87,17 @@ local function next_page(self)
   local entry, message, err = next_entry(self)
   if not entry then return nil, message, err end
   local page = entry.page
-  for index = #page.data, entry.count + 1, -1 do page.data[index] = nil end
-  for index = 1, entry.count do hand_out(self, page.data[index]) end
-  -- a page that was cut leads on after its last item, and so does one of a slice, whose own cursor ends with the slice
+  for index = 1, entry.count do note(self, page.data[index]) end
+  -- the page after a page that was cut begins after its last item; so does the page after one of a slice
   if entry.is_cut or entry.leads_on then
     page.list_metadata.after = self.cursor
   elseif entry.leads_on == false then
     page.list_metadata.after = nil
   end
+  for index = #page.data, entry.count + 1, -1 do page.data[index] = nil end
+  self.entry = false
   return page
 end
-
---- In place of the items of a page that was handed out: the page is garbage before the next one is built.
-local no_items = {}
 
 --- @return table|nil item nil at the end, or with an error
 --- @return string|nil message
@@ -104,13 +107,14 @@ local function next_item(self)
     while self.index < self.count do
       local index = self.index + 1
       local item = self.data[index]
+      note(self, item)
       self.index = index
-      if item ~= nil then return hand_out(self, item) end -- JSON null is no item
+      if item ~= nil then return item end -- JSON null is no item
     end
     self.data, self.count, self.index = no_items, 0, 0
     local entry, message, err = next_entry(self)
     if not entry then return nil, message, err end
-    self.data, self.count = entry.page.data, entry.count
+    self.data, self.count, self.entry = entry.page.data, entry.count, false
   end
 end
 
