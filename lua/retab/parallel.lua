@@ -1,15 +1,15 @@
 --- parallel.lua: a source of pages for walk.lua that cuts a date range into slices and requests several at a time. The
 --- output is ordered by the time of creation, and each run comes once.
 ---
---- What comes out is decided by what came out before, never by where slices meet: a run is taken only if its time is
---- later (in the order of the walk) than that of the last run, or equal with an id that was not seen at that time. Slices
---- share their ends, so no run is lost. The length of a slice changes only how many requests there are.
+--- The runs that were handed out decide which run comes next; the ends of the slices do not. A run is taken if its time
+--- is later (in the order of the walk) than that of the last run, or equal with an id that was not seen at that time.
+--- Slices share their ends, so no run is lost. The length of a slice changes only the number of requests.
 ---
---- The rule for the length: as many seconds as would fill most of a page at the density of the page that came last. A
---- slice with more than a page is cut after it, and the rest is sliced again; so the first slice is the whole range.
+--- The rule for the length: as many seconds as fill most of a page at the density of the page that came last. The first
+--- slice is the whole range. A slice that has more than a page is cut after that page, and the rest is sliced again.
 ---
---- Where a run has no time, or the server's order or range is not what was asked for, the rest is walked in single file.
---- (A server that rounds dates returns runs outside of a slice, or lacks the run at which the slice was made to begin.)
+--- Where a run has no time, or the server does not keep to the order and the range, the rest is walked in single file.
+--- (A server that rounds dates returns runs outside of a slice, or lacks the run at which a slice begins.)
 local call = require "retab.call"
 local dates = require "retab.dates"
 local params = require "retab.params"
@@ -62,17 +62,18 @@ local function new_slice(self, near, far)
   if oldest and oldest < self.oldest then oldest = nil end
   if newest then checked[self.to] = dates.format(newest) end
   if oldest then checked[self.from] = dates.format(oldest) end
-  local slice = { near = near, far = far, oldest = oldest or self.oldest, newest = newest or self.newest }
-  slice.pages = sequence.new(self.endpoint, checked, self.options, {
-    prefetch = 0, is_wanted = function() return false end, origin = self.origin,
-  })
-  return slice
+  return {
+    near = near, far = far, oldest = oldest or self.oldest, newest = newest or self.newest,
+    pages = sequence.new(self.endpoint, checked, self.options, {
+      prefetch = 0, is_wanted = function() return false end, origin = self.origin,
+    }),
+  }
 end
 
 --- @param endpoint table a bound endpoint with a range
 --- @param checked table the caller's parameters
 --- @param options table of the requests
---- @param rules table parallel: requests under way at a time; looks_ahead: the reader wants to know of each page if
+--- @param rules table parallel: requests under way at a time; looks_ahead: the reader must know of each page if
 ---   another one follows; is_wanted, origin (see sequence.lua)
 --- @return table source next, close
 function parallel.new(endpoint, checked, options, rules)
@@ -82,16 +83,17 @@ function parallel.new(endpoint, checked, options, rules)
   local _, newest = dates.span(checked[to] or "")
   local self = setmetatable({
     endpoint = endpoint, params = checked, options = options, origin = rules.origin,
-    width = rules.parallel, is_wanted = rules.is_wanted,
+    width = rules.parallel, is_wanted = rules.is_wanted, most_taken = rules.looks_ahead and 2 or 1,
     from = from, to = to, -- the names of the parameters
     oldest = oldest, newest = newest or math.huge, -- of the range, in epoch seconds
     is_ascending = checked.order == "asc",
-    slices = {}, -- in the order of the walk; a slice without `pages` is not requested yet, and is cut when it is
+    slices = {}, -- in the order of the walk; the last may be a stretch without `pages`, of which slices are cut
     length = math.huge, -- seconds of the next slice
     last_time = false, last_id = false, -- of the last run taken
     ids = {}, -- of all runs taken with that time
-    looks_ahead = rules.looks_ahead,
-    entry = nil, message = nil, err = nil, -- what was taken ahead
+    taken = {}, -- entries taken from the slices, for the reader
+    single_file = false, -- the sequence of the rest
+    waiting = false, -- the coroutine that waits for any request
   }, Parallel)
   self.slices[1] = new_slice(self, nil, nil)
   return self
@@ -99,19 +101,20 @@ end
 
 -- ---- requests ----
 
-local function in_flight(self)
-  local count = 0
+--- The slices whose requests are under way.
+local function under_way(self)
+  local slices = {}
   for _, slice in ipairs(self.slices) do
-    if slice.pages and slice.pages:is_under_way() then count = count + 1 end
+    if slice.pages and slice.pages:is_under_way() then slices[#slices + 1] = slice end
   end
-  return count
+  return slices
 end
 
---- Cuts the next slice off a stretch that is not requested yet; the last slice takes the caller's own end.
+--- Cuts the next slice off the stretch at `index`; the last slice takes the caller's own end.
 local function cut(self, index)
   local stretch = self.slices[index]
   local ends = stretch.far or (self.is_ascending and self.newest or self.oldest)
-  if ends == math.huge then ends = self.endpoint.session:driver().now() end
+  if ends == math.huge then ends = call.wall_clock(self.endpoint.session:driver().now()) end
   local seconds = math.max(1, math.floor(self.length))
   local far = self.is_ascending and stretch.near + seconds or stretch.near - seconds
   local reaches_end = self.is_ascending and far >= ends or not self.is_ascending and far <= ends
@@ -125,12 +128,13 @@ local function cut(self, index)
   end
 end
 
---- Sends as many requests as the width allows, those first that are read first. `taken` is the page that the reader
---- gets now, which the walk has not counted yet.
-local function launch(self, taken)
-  local room, items, index = self.width - in_flight(self), taken and taken.count or 0, 1
+--- Sends as many requests as the width allows, those first that are read first.
+local function launch(self)
+  local room, pages_ahead, items = self.width - #under_way(self), #self.taken, 0
+  for _, entry in ipairs(self.taken) do items = items + entry.count end
+  local index = 1
   while room > 0 and self.slices[index] and index <= self.width * slices_per_request do
-    if not self.is_wanted(index - (taken and 0 or 1), items) then return end
+    if not self.is_wanted(pages_ahead, items) then return end
     if not self.slices[index].pages then cut(self, index) end
     local pages = self.slices[index].pages
     local entry = pages:peek()
@@ -138,77 +142,86 @@ local function launch(self, taken)
       if not pcall(pages.start, pages) then return end -- it raises again at the step that needs the page
       room = room - 1
     end
-    items = items + (entry and entry.count or self.params.limit)
+    pages_ahead, items = pages_ahead + 1, items + (entry and entry.count or self.params.limit)
     index = index + 1
   end
 end
 
 -- ---- what a page tells ----
 
---- Learns from a slice's first page: how long the next slices are to be; and where it has more than that page, where the
---- rest of the slice begins.
-local function learn(self, index)
-  local slice = self.slices[index]
-  local entry = slice and slice.pages:peek()
-  if not entry or slice.is_known then return end
-  slice.is_known = true
+local function place_of(self, slice)
+  for index, other in ipairs(self.slices) do
+    if other == slice then return index end
+  end
+end
+
+--- Learns from the page that has arrived for a slice how long the next slices are to be; and where more follows in the
+--- slice, cuts it after this page.
+local function learn(self, slice)
+  local index, entry = place_of(self, slice), slice.pages:peek()
+  if not index or not entry then return end -- it was closed meanwhile
   local data, count = entry.page.data, entry.count
   local first, last = time_of(data[1]), time_of(data[count])
-  if slice.pages.state ~= "more" then -- all of the slice
-    if slice.near and slice.far and slice.near ~= slice.far then
-      self.length = fill * self.params.limit * math.abs(slice.near - slice.far) / count -- without runs: no limit
-    end
+  if slice.pages.state ~= "more" then
+    local is_whole = slice.pages.number == 1 and slice.near and slice.far and slice.near ~= slice.far
+    if is_whole then self.length = fill * self.params.limit * math.abs(slice.near - slice.far) / count end
     return
   end
   local near = last and (self.is_ascending and math.floor(last) or math.ceil(last))
-  if not first or not last or near == slice.near or math.abs(first - last) < 1 then return end -- by its own cursor, then
+  if not first or not last or near == slice.near or math.abs(first - last) < 1 then return end -- it has its own cursor
   self.length = fill * self.params.limit * math.abs(first - last) / (count - 1)
-  slice.is_cut = true
   table.insert(self.slices, index + 1, { near = near, far = slice.far, first_id = data[count].id })
+  slice.is_cut = true -- last: where memory runs out before, the slice goes on by its own cursor
 end
 
 --- Waits for the page of a slice.
-local function receive(self, index)
-  local pages = self.slices[index].pages
-  if pages:arrive() then learn(self, index) end
+local function receive(self, slice)
+  if slice.pages:arrive() then learn(self, slice) end
 end
 
---- Takes in what has arrived for later slices: each makes room for another request.
+--- Stores what has arrived for slices after the first: each makes room for another request.
 local function take_in(self)
   for index = 2, #self.slices do
-    local pages = self.slices[index] and self.slices[index].pages
+    local slice = self.slices[index]
+    local pages = slice and slice.pages
     if pages and pages.pending and not pages:peek() and not pages:is_under_way() then
-      receive(self, index)
+      receive(self, slice)
       launch(self)
     end
   end
 end
 
---- Waits until the first slice has a page, a failure, or nothing more. Meanwhile the other requests go on.
---- @return table|nil slice nil where the walk was closed meanwhile
+--- Waits until any request is done. Returns false where the driver cannot do that.
+local function await_any(self, slices)
+  local calls = {}
+  for index, slice in ipairs(slices) do calls[index] = slice.pages.pending end
+  self.waiting = coroutine.running() or false
+  local can_wait = call.await_any(calls)
+  self.waiting = false
+  return can_wait
+end
+
+--- Waits until the first slice has a page, a failure, or nothing more. The other requests go on meanwhile.
+--- @return table|nil slice nil where there is none
 local function open_first(self)
-  if not self.slices[1].pages then cut(self, 1) end
-  local slice = self.slices[1]
-  local pages = slice.pages
   launch(self)
   take_in(self)
-  while not pages:peek() and not pages.failed and pages.state == "more" do
-    local calls, indexes = {}, {}
-    for index, other in ipairs(self.slices) do
-      if other.pages and other.pages:is_under_way() then
-        calls[#calls + 1], indexes[#indexes + 1] = other.pages.pending, index
-      end
-    end
-    if not pages.pending and #calls >= self.width then
-      receive(self, indexes[1]) -- it makes room
-    elseif not pages:is_under_way() or not call.await_any(calls) then
-      receive(self, 1)
+  while self.slices[1] do
+    local slice = self.slices[1]
+    if not slice.pages then cut(self, 1) end
+    slice = self.slices[1]
+    local pages = slice.pages
+    if pages:peek() or pages.failed or pages.state ~= "more" then return slice end
+    local others = under_way(self)
+    if not pages.pending and #others >= self.width then
+      receive(self, others[1]) -- it makes room
+    elseif not pages:is_under_way() or not await_any(self, others) then
+      receive(self, slice)
     else
       take_in(self)
     end
     launch(self)
   end
-  return self.slices[1] == slice and slice or nil
 end
 
 -- ---- what comes out ----
@@ -219,8 +232,8 @@ local function compare(self, a, b)
 end
 
 --- The times of an entry's runs, if the server can be trusted: each run says when it was created, and the server kept
---- to the slice and to its order. A slice that was made to begin at a run has that run, unless the runs before it in the
---- slice fill the page.
+--- to the slice and to its order. A slice that begins at a run has that run with the same time, unless the runs before
+--- it fill the page.
 --- @return number[]|nil times epoch seconds
 local function trusted_times(self, slice, entry)
   local times, previous = {}, nil
@@ -233,7 +246,7 @@ local function trusted_times(self, slice, entry)
       return nil
     end
     times[index], previous = time, time
-    has_first = has_first or run.id == slice.first_id
+    has_first = has_first or run.id == slice.first_id and time == self.last_time
   end
   if not has_first then
     has_first = previous ~= nil and slice.pages.state == "more" and compare(self, previous, self.last_time) <= 0
@@ -241,10 +254,9 @@ local function trusted_times(self, slice, entry)
   return has_first and times or nil
 end
 
---- Takes the entry that the slice has: of its runs, those that were not taken before. Nothing is noted before all memory
---- is there, so that no run is lost where it runs out.
-local function take_entry(self, slice, times)
-  local entry = slice.pages:peek()
+--- Takes from the slice's page the runs that were not taken before. All memory is allocated before anything is noted,
+--- so that no run is lost where memory runs out.
+local function take_runs(self, slice, entry, times)
   local data, count = {}, 0
   local last_time, last_id, ids = self.last_time, self.last_id, params.copy(self.ids)
   for index, time in ipairs(times) do
@@ -257,78 +269,92 @@ local function take_entry(self, slice, times)
       data[count] = run
     end
   end
-  slice.pages:next()
+  if count > 0 then
+    self.taken[#self.taken + 1] = { page = entry.page, count = count, is_cut = false, leads_on = true }
+  end
+  entry.page.data = data
+  if slice.is_cut then table.remove(self.slices, 1) else slice.pages:take() end
   self.last_time, self.last_id, self.ids = last_time, last_id, ids
-  entry.page.data, entry.count = data, count
-  return entry
 end
 
-local function close_slices(self)
-  for _, slice in ipairs(self.slices) do
+local function close_slices(slices)
+  for _, slice in ipairs(slices) do
     if slice.pages then slice.pages:close() end
   end
-  self.slices = {}
 end
 
---- Walks the rest in single file: the first slice, which is the whole range, goes on; or a new sequence begins after the
---- last run that was taken.
+--- Walks the rest in single file: the first slice, which is the whole range, goes on; or a new sequence begins after
+--- the last run that was taken.
 local function go_single_file(self, slice)
   local rules = { prefetch = 1, is_wanted = self.is_wanted, origin = self.origin }
-  if not self.last_id and not slice.near then
-    self.single_file, slice.pages.rules, slice.pages = slice.pages, rules, nil
-  else
+  local slices = self.slices
+  if self.last_id or slice.near then
     local checked = params.copy(self.params)
     checked.after = self.last_id or nil
-    self.single_file = sequence.new(self.endpoint, checked, self.options, rules)
+    self.slices, self.single_file = {}, sequence.new(self.endpoint, checked, self.options, rules)
+  else
+    self.slices, self.single_file = {}, slice.pages
+    slice.pages.rules, slice.pages = rules, nil
   end
-  close_slices(self)
+  close_slices(slices)
 end
 
---- The next page that has a run which was not taken before.
-local function next_entry(self)
-  while self.slices[1] do
+--- Takes pages from the slices until there are enough for the reader.
+--- @return nil
+--- @return string|nil message of a failure
+--- @return retab.Error|nil err
+local function fill_up(self)
+  while #self.taken < self.most_taken do
     local slice = open_first(self)
     if not slice then return nil end
     local entry = slice.pages:peek()
     local times = entry and trusted_times(self, slice, entry)
-    if not entry then
-      local _, message, err = slice.pages:next()
-      if err then return nil, message, err end
-      table.remove(self.slices, 1)
-    elseif not times then
+    if times then
+      take_runs(self, slice, entry, times)
+      launch(self)
+    elseif entry then
       go_single_file(self, slice)
+    elseif slice.pages.state == "end" then
+      table.remove(self.slices, 1)
     else
-      entry = take_entry(self, slice, times)
-      if slice.is_cut then
-        slice.pages:close()
-        table.remove(self.slices, 1)
-      end
-      launch(self, entry)
-      if entry.count > 0 then return entry end
+      if self.taken[1] then return nil end -- the page before the failure comes first
+      return slice.pages:next()
     end
   end
-  if self.single_file then return self.single_file:next() end
+end
+
+--- Raises where another step is under way.
+local function check_idle(self)
+  for _, slice in ipairs(self.slices) do
+    if slice.pages then slice.pages:check_idle() end
+  end
+  local waiting = self.waiting
+  if waiting and waiting ~= coroutine.running() and coroutine.status(waiting) ~= "dead" then sequence.raise_busy() end
 end
 
 --- The next page in order. After a failure, the next call tries again.
---- @return table|nil entry { page, count, leads_on: another page follows }; nil at the end, or with an error
+--- @return table|nil entry { page, count, is_cut, leads_on: another page follows }; nil at the end, or with an error
 --- @return string|nil message
 --- @return retab.Error|nil err
 function Parallel:next()
-  local entry, message, err = self.entry, self.message, self.err
-  if not entry and not err then entry, message, err = next_entry(self) end
-  self.entry, self.message, self.err = nil, nil, nil
-  if entry and self.looks_ahead and not self.single_file then
-    self.entry, self.message, self.err = next_entry(self)
-    entry.leads_on = self.entry ~= nil or self.err ~= nil
+  check_idle(self)
+  local _, message, err = fill_up(self)
+  local entry = self.taken[1]
+  if err then return nil, message, err end
+  if not entry then
+    if not self.single_file then return nil end
+    return self.single_file:next()
   end
-  return entry, message, err
+  entry.leads_on = self.taken[2] ~= nil or self.slices[1] ~= nil or self.single_file ~= false
+  table.remove(self.taken, 1)
+  return entry
 end
 
 --- Ends the walk: what is under way is abandoned.
 function Parallel:close()
-  close_slices(self)
-  self.entry, self.err = nil, nil
+  local slices = self.slices
+  self.slices, self.taken = {}, {}
+  close_slices(slices)
   if self.single_file then self.single_file:close() end
 end
 

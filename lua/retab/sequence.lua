@@ -1,5 +1,5 @@
---- sequence.lua: the pages of one set of filters, in single file: each is requested with the cursor of the one before,
---- some of them ahead of the reader. A walk reads one sequence; a parallel walk (parallel.lua) reads one for each slice.
+--- sequence.lua: the pages of one set of filters, in single file: each is requested with the cursor of the page before
+--- it, and some are prefetched. A walk reads one sequence; a parallel walk (parallel.lua) reads one for each slice.
 ---
 --- The next request leaves before a page is decoded: its cursor is read from the tail of the body. If decoding finds
 --- another cursor, that request is abandoned.
@@ -43,9 +43,9 @@ end
 local function send(self, after)
   local checked = params.copy(self.params)
   if after then checked.after, checked.before = after, nil end
+  local target = self.endpoint:target(checked, self.options)
   self.is_starting = true
-  local ok, pending = pcall(call.start, self.endpoint.session, self.endpoint:target(checked, self.options),
-    self.options)
+  local ok, pending = pcall(call.start, self.endpoint.session, target, self.options)
   self.is_starting = false
   if not ok then error(pending, 0) end -- the function api_key raised
   if self.closed then return call.abandon(pending) end
@@ -107,13 +107,16 @@ local function store(self, value)
   self.items = self.items + entry.count
 end
 
---- Raises where a page is being waited for already: by another coroutine, or by this one, which runs a hook. A call that
+--- Raises where another step is under way.
+function sequence.raise_busy()
+  params.raise("this iterator is already waiting for a page, in another coroutine or outside of this hook")
+end
+
+--- Raises where another step waits for a page: in another coroutine, or in this one, which runs a hook. A call that
 --- nobody can finish any more is given up.
 function Sequence:check_idle()
   local pending = self.pending
-  if self.is_starting or pending and call.is_finishing(pending) then
-    params.raise("this iterator is already waiting for a page, in another coroutine or outside of this hook")
-  end
+  if self.is_starting or pending and call.is_finishing(pending) then sequence.raise_busy() end
   if pending and call.is_lost(pending) then
     self.pending = nil
     call.abandon(pending)
@@ -180,9 +183,16 @@ local function loop_error(self)
 end
 
 --- The next page that has arrived, without taking it.
---- @return table|nil entry { page, count }
+--- @return table|nil entry { page, count, is_cut }
 function Sequence:peek()
   return self.entries[self.first]
+end
+
+--- Takes the page that peek returns. It needs no memory.
+function Sequence:take()
+  local entry = self.entries[self.first]
+  self.entries[self.first] = nil
+  self.first, self.items = self.first + 1, self.items - entry.count
 end
 
 --- The next page in order; it waits for it. After a failure, the next call tries again.
@@ -205,8 +215,7 @@ function Sequence:next()
   end
   read_ahead(self)
   if self.closed then return nil end -- by a hook
-  self.entries[self.first] = nil
-  self.first, self.items = self.first + 1, self.items - entry.count
+  self:take()
   return entry
 end
 

@@ -1,7 +1,7 @@
 --- walk.lua: what a `for` loop calls: every item of a list (iter), or every page (pages), each once. It counts what is
 --- left of max_items and max_pages, and keeps the cursor to resume at. It knows nothing of requests: pages come from a
---- source, which is a sequence or a parallel walk. A walk never ends early in silence: a failure is raised, and the next
---- step goes on from the same place.
+--- source, which is a sequence or a parallel walk. A walk never ends early in silence: a failure is raised, and the
+--- next step goes on from the same place.
 local fields = require "retab.fields"
 local params = require "retab.params"
 local sequence = require "retab.sequence"
