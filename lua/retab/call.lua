@@ -15,11 +15,15 @@ local task = require "retab.task"
 
 local call = {}
 
+local function run_hook(self, hook, event)
+  self.is_notifying = true
+  hook(event)
+end
+
 --- Calls a hook. An error that it raises does not reach the caller.
 local function notify(self, hook, event)
   if not hook then return end
-  self.is_notifying = true
-  pcall(hook, event)
+  pcall(run_hook, self, hook, event)
   self.is_notifying = false
 end
 
@@ -283,7 +287,8 @@ function call.is_lost(self)
   return self.is_broken or self.finishing ~= nil and not call.is_finishing(self)
 end
 
-local function finish(self)
+local function finish(self, thread)
+  self.finishing = thread
   local session = self.session
   local driver = session:driver()
   local deadline = self.options.deadline or session.deadline
@@ -311,15 +316,6 @@ local function finish(self)
   end
 end
 
-local function finished(self, ok, ...)
-  self.finishing = nil
-  if not ok then
-    self.is_broken = true
-    error((...), 0)
-  end
-  return ...
-end
-
 --- Waits for the response, and sends further attempts where they can help. The deadline counts from here: nobody waited
 --- for a prefetched request before.
 --- @param self table
@@ -327,9 +323,20 @@ end
 --- @return string|nil message
 --- @return retab.Error|nil err
 function call.finish(self)
-  self.finishing = coroutine.running() or "main"
-  if yields_across_pcall or self.finishing == "main" then return finished(self, pcall(finish, self)) end
-  return finished(self, true, finish(self))
+  local thread = coroutine.running() or "main"
+  local ok = true
+  local response, message, err
+  if yields_across_pcall or thread == "main" then
+    ok, response, message, err = pcall(finish, self, thread)
+  else
+    response, message, err = finish(self, thread)
+  end
+  self.finishing = nil
+  if not ok then
+    self.is_broken = true
+    error(response, 0)
+  end
+  return response, message, err
 end
 
 return call

@@ -269,12 +269,11 @@ local function take_runs(self, slice, entry, times)
       data[count] = run
     end
   end
-  if count > 0 then
-    self.taken[#self.taken + 1] = { page = entry.page, count = count, is_cut = false, leads_on = true }
-  end
-  entry.page.data = data
-  if slice.is_cut then table.remove(self.slices, 1) else slice.pages:take() end
+  local taken = { page = entry.page, count = count, is_cut = false, leads_on = true }
+  if count > 0 then self.taken[#self.taken + 1] = taken end
+  entry.page.data, entry.count = data, count
   self.last_time, self.last_id, self.ids = last_time, last_id, ids
+  if slice.is_cut then table.remove(self.slices, 1) else slice.pages:take() end
 end
 
 local function close_slices(slices)

@@ -37,15 +37,18 @@ function sequence.new(endpoint, checked, options, rules)
   }, Sequence)
 end
 
+local function start_call(self, target)
+  self.is_starting = true
+  return call.start(self.endpoint.session, target, self.options)
+end
+
 --- Sends the request for the page at a cursor.
 --- @param after string|nil nil for the first page
 --- @return table|nil pending nil where a hook closed the sequence
 local function send(self, after)
   local checked = params.copy(self.params)
   if after then checked.after, checked.before = after, nil end
-  local target = self.endpoint:target(checked, self.options)
-  self.is_starting = true
-  local ok, pending = pcall(call.start, self.endpoint.session, target, self.options)
+  local ok, pending = pcall(start_call, self, self.endpoint:target(checked, self.options))
   self.is_starting = false
   if not ok then error(pending, 0) end -- the function api_key raised
   if self.closed then return call.abandon(pending) end

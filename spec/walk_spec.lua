@@ -1,8 +1,17 @@
+local core = require "retab.core"
 local retab = require "retab"
 local scripted = require "spec.scripted_driver"
 
-local closes_loops = _VERSION == "Lua 5.4"
-local yields_in_for = _VERSION ~= "Lua 5.1" or jit ~= nil
+local unpack = table.unpack or unpack -- luacheck: ignore 143
+--- Lua 5.4 closes the fourth value of a `for` loop that is left.
+local it_on_5_4 = (loadstring or load) "local x <close> = nil" and it or function(name)
+  pending(name .. " (this Lua closes no iterator of a loop that is left)")
+end
+
+--- PUC's Lua 5.1 cannot yield in the iterator of a `for` loop.
+local it_where_loops_yield = (_VERSION ~= "Lua 5.1" or rawget(_G, "jit")) and it or function(name)
+  pending(name .. " (this Lua cannot yield in the iterator of a loop)")
+end
 
 local function new(script, options, settings)
   local driver = scripted.new(script, settings)
@@ -18,7 +27,7 @@ local function queries(driver)
   return list
 end
 
---- The numbers of the runs of a walk: a list to compare with `upto`.
+--- The numbers of the runs that an iterator hands out, to compare with `upto`.
 local function numbers(it)
   local list = {}
   for run in it do list[#list + 1] = tonumber(run.id:match("^run_(%d+)$")) end
@@ -43,7 +52,7 @@ end
 local kinds = { "iter", "pages" }
 
 describe("a walk", function()
-  it("gives every run of every page once, in order", function()
+  it("hands out every run of every page once, in order", function()
     for _, count in ipairs { 0, 1, 99, 100, 101, 250, 1000 } do
       for prefetch = 0, 3 do
         local runs, driver = new(scripted.runs(count))
@@ -53,7 +62,7 @@ describe("a walk", function()
     end
   end)
 
-  it("gives every page once, in order", function()
+  it("hands out every page once, in order", function()
     local runs, driver = new(scripted.runs(250))
     local sizes = {}
     for page in runs.pages {} do
@@ -64,7 +73,7 @@ describe("a walk", function()
     assert.equal(3, #driver.sent)
   end)
 
-  it("asks for pages of 100, unless limit says otherwise", function()
+  it("requests pages of 100, or of `limit`", function()
     for _, kind in ipairs(kinds) do
       local runs, driver = new(scripted.runs(3))
       for _ in runs[kind] {} do end
@@ -73,7 +82,7 @@ describe("a walk", function()
     end
   end)
 
-  it("repeats the same filters each time, after set and before dropped", function()
+  it("repeats the same filters in each request, with `after` set and `before` dropped", function()
     local filters = { workflow_id = "wf", experiment_id = "exp", block_id = "b", status = "error", trigger_type = "api",
       exclude_status = "queued", from_date = "2026-05-01", to_date = "2026-05-09", sort_by = "score", order = "asc",
       limit = 10 }
@@ -98,13 +107,13 @@ describe("a walk", function()
     end
   end)
 
-  it("never sends the before that a page has", function()
+  it("never sends the `before` of a page", function()
     local runs, driver = new(scripted.runs(30, function(page) page.before = "run_" .. page.first end))
     assert.same(upto(30), numbers(runs.iter { limit = 10 }))
     for _, query in ipairs(queries(driver)) do assert.is_nil(query.before) end
   end)
 
-  it("ends where after is null, or empty", function()
+  it("stops when after is null or empty", function()
     for _, cursors in ipairs { {}, { after = "" } } do
       for _, kind in ipairs(kinds) do
         local first, second = scripted.page({ "run_1" }, { after = "run_1" }), scripted.page({ "run_2" }, cursors)
@@ -140,7 +149,7 @@ describe("a walk", function()
     end
   end)
 
-  it("takes a run of an unknown status, or one without an id, as it is", function()
+  it("hands out items unmodified, whatever their status, with or without an id", function()
     local runs = new { {
       status = 200, headers = { ["content-type"] = "application/json" },
       body = '{"data":[{"id":"a","lifecycle":{"status":"paused"}},{"score":1},7],"list_metadata":{"before":null}}',
@@ -154,7 +163,7 @@ describe("a walk", function()
     assert.is_nil(it:next())
   end)
 
-  it("can be stepped by a loop that is given the iterator alone", function()
+  it("goes on in a second loop that gets the iterator alone", function()
     for _, kind in ipairs(kinds) do
       local runs = new(scripted.runs(5))
       local it = runs[kind] { limit = 2 }
@@ -163,7 +172,7 @@ describe("a walk", function()
         count = count + 1
         if count == 2 then break end
       end
-        for _ in it do count = count + 1 end
+      for _ in it do count = count + 1 end
       assert.equal(kind == "iter" and 5 or 3, count)
     end
   end)
@@ -178,7 +187,7 @@ describe("a walk", function()
     end
   end)
 
-  it("checks its arguments when it is made, at the caller's line", function()
+  it("checks its arguments when it is called, and raises at the caller's line", function()
     for _, kind in ipairs(kinds) do
       local runs, driver = new {}
       for _, case in ipairs {
@@ -189,17 +198,17 @@ describe("a walk", function()
         { {}, { prefetch = -1 }, "prefetch" }, { {}, { prefetch = 0.5 }, "prefetch" },
         { {}, { prefetch = true }, "prefetch" }, { {}, { parallel = 0 }, "parallel" },
         { {}, { max_item = 3 }, "max_items" }, { {}, { query = { after = "x" } }, "after" },
-        { "exp_1", nil, "params" },
+        { "exp_1", nil, "parameters must be a table" },
       } do
         local ok, message = pcall(function() return runs[kind](case[1], case[2]) end)
         assert.is_false(ok, case[3])
-        assert.is_truthy(message:find("pager_spec.lua:%d+: ") and message:find(case[3], 1, true), message)
+        assert.is_truthy(message:find("walk_spec.lua:%d+: ") and message:find(case[3], 1, true), message)
       end
       assert.same({}, driver.log)
     end
   end)
 
-  it("has options that list has not", function()
+  it("has options that list refuses", function()
     local runs = new {}
     for _, name in ipairs { "max_items", "max_pages", "prefetch", "parallel" } do
       assert.is_false((pcall(runs.list, {}, { [name] = 1 })))
@@ -208,7 +217,7 @@ describe("a walk", function()
 end)
 
 describe("prefetch", function()
-  it("of 1, the default, sends page n+1 when page n arrives", function()
+  it("of 1, the default, requests page n+1 when page n arrives", function()
     for index, options in ipairs { {}, { prefetch = 1 }, {} } do
       local runs, driver = new(scripted.runs(6), {}, { ready = index == 3 })
       local it = runs.iter({ limit = 2 }, options)
@@ -224,7 +233,7 @@ describe("prefetch", function()
     end
   end)
 
-  it("of 0 sends a page when it is needed", function()
+  it("of 0 requests a page when it is needed", function()
     local runs, driver = new(scripted.runs(4))
     local it = runs.iter({ limit = 2 }, { prefetch = 0 })
     local expected = { "send 1", "await 1" }
@@ -237,7 +246,7 @@ describe("prefetch", function()
     assert.same(expected, driver.log)
   end)
 
-  it("works the same for pages", function()
+  it("means the same for pages", function()
     for prefetch = 0, 1 do
       local runs, driver = new(scripted.runs(6))
       local it = runs.pages({ limit = 2 }, { prefetch = prefetch })
@@ -250,7 +259,7 @@ describe("prefetch", function()
     end
   end)
 
-  it("of n has up to n pages requested ahead of the reader, never more", function()
+  it("of n requests up to n pages ahead of the reader, never more", function()
     for prefetch = 1, 6 do
       local runs, driver = new(scripted.runs(40), {}, { ready = true })
       local it = runs.pages({ limit = 2 }, { prefetch = prefetch })
@@ -263,14 +272,14 @@ describe("prefetch", function()
     end
   end)
 
-  it("of n does not wait for what is not there yet", function()
+  it("of n waits for no page but the next one", function()
     local runs, driver = new(scripted.runs(40), {}, { ready = 3 })
     local it = runs.pages({ limit = 2 }, { prefetch = 5 })
     assert(it:next())
     assert.same({ "send 1", "await 1", "send 2", "await 2", "send 3", "await 3", "send 4" }, driver.log)
   end)
 
-  it("hides no page behind a failure further ahead", function()
+  it("hands out the pages before a failure first", function()
     for prefetch = 0, 4 do
       local runs, driver = new(scripted.runs(10, function(_, request)
         if scripted.query(request).after == "run_6" then return scripted.status(500) end
@@ -290,7 +299,7 @@ describe("prefetch", function()
 end)
 
 describe("max_items", function()
-  it("gives as many runs, with no request too many", function()
+  it("ends the walk after as many runs, with no request too many", function()
     for prefetch = 0, 3 do
       for most = 1, 12 do
         local runs, driver = new(scripted.runs(10), {}, { ready = true })
@@ -302,7 +311,7 @@ describe("max_items", function()
     end
   end)
 
-  it("cuts the last page, and is no page size", function()
+  it("cuts the last page, and does not change the page size", function()
     local runs, driver = new(scripted.runs(250))
     local sizes, last = {}, nil
     local it = runs.pages({}, { max_items = 130 })
@@ -316,14 +325,14 @@ describe("max_items", function()
     assert.equal(2, #driver.sent)
   end)
 
-  it("counts runs, not pages that are empty", function()
+  it("counts no run for an empty page", function()
     local runs = new { scripted.page({}, { after = "a" }), scripted.page({ "run_1" }, { after = "b" }) }
     assert.same({ 1 }, numbers(runs.iter({}, { max_items = 1 })))
   end)
 end)
 
 describe("max_pages", function()
-  it("gives as many pages, with no request too many", function()
+  it("ends the walk after as many pages, with no request too many", function()
     for prefetch = 0, 3 do
       for most = 1, 6 do
         local runs, driver = new(scripted.runs(10), {}, { ready = true })
@@ -338,7 +347,7 @@ describe("max_pages", function()
     end
   end)
 
-  it("holds beside max_items, whichever comes first", function()
+  it("and max_items together end the walk at whichever comes first", function()
     for _, case in ipairs { { 2, 100, 6, 2 }, { 3, 4, 4, 2 }, { 1, 3, 3, 1 } } do
       local runs, driver = new(scripted.runs(10))
       assert.equal(case[3], #numbers(runs.iter({ limit = 3 }, { max_pages = case[1], max_items = case[2] })))
@@ -360,7 +369,7 @@ describe("a failure", function()
     end
   end)
 
-  it("is what it:next() returns behind nil", function()
+  it("is returned by it:next() after nil", function()
     for _, kind in ipairs(kinds) do
       local runs = new { scripted.status(404) }
       local item, message, err = runs[kind] {}:next()
@@ -372,13 +381,13 @@ describe("a failure", function()
     end
   end)
 
-  it("says where to go on, from where the walk began on", function()
+  it("has the cursor that the walk began at, before the first run", function()
     local runs = new(function() return scripted.status(500) end)
     local _, _, err = runs.iter { after = "run_5" }:next()
     assert.equal("run_5", err.cursor)
   end)
 
-  it("is gone on from at the same place, nothing lost or repeated", function()
+  it("is followed by the page that failed at the next step: no run is lost or repeated", function()
     for _, kind in ipairs(kinds) do
       for prefetch = 0, 3 do
         local fails = { [1] = 1, [3] = 2, [4] = 3 } -- pages, and how often each fails
@@ -409,7 +418,7 @@ describe("a failure", function()
     end
   end)
 
-  it("of a for loop leaves an iterator that goes on", function()
+  it("of a for loop leaves an iterator that another loop goes on with", function()
     local down = true
     local runs = new(scripted.runs(6, function(page)
       if page.first == 3 and down then return scripted.status(502) end
@@ -424,7 +433,7 @@ describe("a failure", function()
     assert.same({ "run_1", "run_2", "run_3", "run_4", "run_5", "run_6" }, seen)
   end)
 
-  it("of the key's function leaves an iterator that goes on", function()
+  it("of the function api_key leaves an iterator that goes on", function()
     for prefetch = 0, 1 do
       local asked, failing = 0, true
       local runs = new(scripted.runs(4, function(page)
@@ -470,13 +479,17 @@ describe("a cursor that comes again", function()
     assert.equal("cursor_loop", err.kind)
     assert.is_false(err.retryable)
     assert.equal("req_of_page", err.request_id)
-    assert.is_true(given > lead + cycle, "found before it came again")
-    assert.is_true(#driver.sent <= 3 * (lead + cycle) + 6,
-      ("lead-in %d, cycle %d: %d requests"):format(lead, cycle, #driver.sent))
+    assert.equal(lead + cycle + 2, given)
+    local requested = {}
+    for _, query in ipairs(queries(driver)) do
+      local after = query.after or "the first page"
+      assert.is_nil(requested[after], after .. " is requested twice")
+      requested[after] = true
+    end
     return it, driver
   end
 
-  it("is an error for any lead-in and cycle, found within 3 x (lead-in + cycle) + 6 requests", function()
+  it("is an error after the page that brought it, for any lead-in and cycle, and is not requested twice", function()
     local quick = scripted.times(20) == 1
     for lead = 0, quick and 5 or 17 do
       for cycle = 1, quick and 5 or 17 do
@@ -489,7 +502,7 @@ describe("a cursor that comes again", function()
     end
   end)
 
-  it("stays an error, and nothing more is sent", function()
+  it("stays an error at every further step, without a request", function()
     local it, driver = find_loop(1, 2, { prefetch = 0 })
     local sent = #driver.sent
     local run, _, err = it:next()
@@ -498,20 +511,20 @@ describe("a cursor that comes again", function()
     assert.equal(sent, #driver.sent)
   end)
 
-  it("is an error where the walk was begun with it", function()
+  it("is an error where the walk began at it", function()
     local runs, driver = new(looping(0, 3), {})
     local _, err = pcall(numbers, runs.iter { after = "cursor_2" })
     assert.equal("cursor_loop", err.kind)
-    assert.is_true(#driver.sent <= 3 * 3 + 6)
+    assert.equal(3, #driver.sent)
   end)
 
-  it("is told in pages too, from page to itself at once", function()
+  it("is an error of pages too, also where a page leads to itself", function()
     local runs, driver = new(function() return scripted.page({ "run_1" }, { after = "run_1" }) end)
     assert.equal("cursor_loop", raised_by(runs.pages {}).kind)
-    assert.is_true(#driver.sent <= 9)
+    assert.equal(2, #driver.sent)
   end)
 
-  it("is never seen where all differ", function()
+  it("is no error where all cursors differ", function()
     local names = {
       function(number) return ("x"):rep(number) end, -- each the beginning of the next
       function(number) return ("x"):rep(700 - number) end,
@@ -532,7 +545,7 @@ describe("a cursor that comes again", function()
     end
   end)
 
-  it("is no loop when a failed page is asked for again and again", function()
+  it("is no error where a page that failed is requested again and again", function()
     local failures = 0
     local runs = new(scripted.runs(3, function(page)
       if page.first == 2 and failures < 20 then
@@ -552,7 +565,7 @@ describe("a cursor that comes again", function()
 end)
 
 describe("it.cursor", function()
-  it("is the id of the last run handed out, nil before the first", function()
+  it("is nil before the first run, then the id of the last run handed out", function()
     local runs = new(scripted.runs(7))
     local it = runs.iter { limit = 3 }
     assert.is_nil(it.cursor)
@@ -584,7 +597,7 @@ describe("it.cursor", function()
     end
   end)
 
-  it("is there whatever fields says, and the runs have no id then", function()
+  it("is set whatever fields selects, and adds no id to the runs", function()
     local function answer()
       local runs = { '{"id":"run_1","score":1}', '{"id":"run_2","score":2}', '{"id":"run_3","score":3}' }
       return { status = 200, headers = { ["content-type"] = "application/json" },
@@ -617,21 +630,19 @@ describe("breaking out of a walk", function()
     return runs[kind]({ limit = 3 }), driver, client, runs
   end
 
-  if closes_loops then
-    it("cancels at once what was sent ahead", function()
-      for _, kind in ipairs(kinds) do
-        local runs, driver = new(scripted.runs(9))
-        for _ in runs[kind] { limit = 3 } do break end
-        assert.same({ 2 }, driver.cancelled)
-        assert.is_false((pcall(function()
-          for _ in runs[kind] { limit = 3 } do error "the reader's own trouble" end
-        end)))
-        assert.same({ 2, 4 }, driver.cancelled)
-      end
-    end)
-  end
+  it_on_5_4("cancels at once what was prefetched", function()
+    for _, kind in ipairs(kinds) do
+      local runs, driver = new(scripted.runs(9))
+      for _ in runs[kind] { limit = 3 } do break end
+      assert.same({ 2 }, driver.cancelled)
+      assert.is_false((pcall(function()
+        for _ in runs[kind] { limit = 3 } do error "the reader's own trouble" end
+      end)))
+      assert.same({ 2, 4 }, driver.cancelled)
+    end
+  end)
 
-  it("cancels by it:close() what was sent ahead, once; the walk is over", function()
+  it("by it:close() cancels what was prefetched, once, and ends the walk", function()
     for _, kind in ipairs(kinds) do
       local it, driver = begun(kind)
       assert(it:next())
@@ -663,7 +674,7 @@ describe("breaking out of a walk", function()
     assert.same({}, driver.cancelled)
   end)
 
-  it("leaves the client as it was", function()
+  it("leaves the client usable", function()
     local it, _, client, runs = begun "iter"
     assert(it:next())
     it:close()
@@ -672,25 +683,7 @@ describe("breaking out of a walk", function()
     it:close()
   end)
 
-  it("by closing the client hands out what is there, then raises", function()
-    for prefetch = 0, 4 do
-      local runs, _, client = new(scripted.runs(20), {}, { ready = true })
-      local it = runs.iter({ limit = 2 }, { prefetch = prefetch })
-      assert(it:next())
-      client:close()
-      local ok, message
-      local count = 0
-      repeat
-        ok, message = pcall(it.next, it)
-        count = count + 1
-      until not ok or message == nil or count > 20
-      assert.is_false(ok)
-      assert.is_truthy(message:find("client is closed$"), message)
-      assert.is_true(count <= 2 + 2 * prefetch)
-    end
-  end)
-
-  it("of a walk that nobody holds any more lets go of everything", function()
+  it("without closing leaves nothing that keeps the iterator alive", function()
     local runs = new(scripted.runs(9))
     local gone = setmetatable({}, { __mode = "k" })
     do
@@ -705,7 +698,7 @@ describe("breaking out of a walk", function()
 end)
 
 describe("a walk in coroutines", function()
-  it("suspends the reader where it waits, and nowhere else", function()
+  it("suspends the reader only while it waits for a response", function()
     local runs, driver = new(scripted.runs(5), {}, { yields = true })
     local seen = {}
     local reader = coroutine.create(function()
@@ -728,22 +721,20 @@ describe("a walk in coroutines", function()
     assert.equal(3, #driver.sent)
   end)
 
-  if yields_in_for then
-    it("suspends a for loop", function()
-      local runs = new(scripted.runs(5), {}, { yields = true })
-      local seen = 0
-      local reader = coroutine.wrap(function()
-        for _ in runs.iter { limit = 2 } do seen = seen + 1 end
-        return "over"
-      end)
-      local waits = 0
-      while reader() ~= "over" do waits = waits + 1 end
-      assert.equal(5, seen)
-      assert.equal(3, waits)
+  it_where_loops_yield("suspends a for loop", function()
+    local runs = new(scripted.runs(5), {}, { yields = true })
+    local seen = 0
+    local reader = coroutine.wrap(function()
+      for _ in runs.iter { limit = 2 } do seen = seen + 1 end
+      return "over"
     end)
-  end
+    local waits = 0
+    while reader() ~= "over" do waits = waits + 1 end
+    assert.equal(5, seen)
+    assert.equal(3, waits)
+  end)
 
-  it("belongs to the one that waits: a second one is told, and nothing is lost", function()
+  it("raises in a second coroutine while the first one waits, and loses no run", function()
     local runs = new(scripted.runs(6), {}, { yields = true })
     local it, seen = runs.iter { limit = 2 }, {}
     local function read()
@@ -763,7 +754,7 @@ describe("a walk in coroutines", function()
     assert.same(upto(6), seen)
   end)
 
-  it("outlives a reader that dies while it waits", function()
+  it("goes on in another coroutine after its reader died while it waited", function()
     local asked = 0
     local runs = new(function(request, number)
       if number == 1 then return scripted.status(503) end
@@ -788,7 +779,7 @@ describe("a walk in coroutines", function()
     assert.same(upto(4), seen)
   end)
 
-  it("may be shared by those that take turns", function()
+  it("is shared by coroutines that take turns", function()
     local runs = new(scripted.runs(20), {}, { yields = true })
     local it, seen = runs.iter { limit = 3 }, {}
     local function read_one()
@@ -803,7 +794,7 @@ describe("a walk in coroutines", function()
     assert.same(upto(20), seen)
   end)
 
-  it("that is closed while it waits ends, and cancels", function()
+  it("ends without an error and cancels its request when it is closed while it waits", function()
     local runs, driver = new(scripted.runs(6), {}, { yields = true })
     local it = runs.iter { limit = 2 }
     local results
@@ -813,14 +804,14 @@ describe("a walk in coroutines", function()
     assert.same({ 1 }, driver.cancelled)
     assert(coroutine.resume(reader))
     assert.equal("dead", coroutine.status(reader))
-    assert.is_nil(results[1])
+    assert.same({}, results)
     assert.is_nil((it:next()))
     assert.equal(1, #driver.sent)
   end)
 end)
 
 describe("any walk", function()
-  --- A server of `count` runs that cuts pages as it likes, empty ones too, and fails as it likes.
+  --- A server of `count` runs whose pages have any length, also none, and which fails at random.
   local function moody(count, random, trouble)
     local empties = 0
     return scripted.runs(count, function(page)
@@ -836,12 +827,12 @@ describe("any walk", function()
       page.last = page.first + length - 1
       if length == 0 and page.first <= count then
         empties = empties + 1
-        page.after = ("run_%d~%d"):format(page.first - 1, empties) -- the same place by another name
+        page.after = ("run_%d~%d"):format(page.first - 1, empties) -- another cursor for the same place
       end
     end)
   end
 
-  --- Reads a whole list by random walks, breaks and resumptions, and gives the numbers of the runs.
+  --- Reads a whole list by random walks, breaks and resumptions. Returns the numbers of the runs.
   local function read_all(runs, random, kind)
     local seen, cursor, it, steps = {}, nil, nil, 0
     while true do
@@ -873,7 +864,7 @@ describe("any walk", function()
     end
   end
 
-  it("gives every run exactly once, in order, whatever happens", function()
+  it("hands out every run exactly once, in order, whatever fails", function()
     for seed = 1, scripted.times(400) do
       local state = seed
       local function random() -- the same numbers under every Lua
@@ -890,61 +881,474 @@ describe("any walk", function()
   end)
 end)
 
-describe("what fails while the next page is sent ahead", function()
-  for _, what in ipairs { "the key's function", "the driver's send" } do
+describe("what fails while the next page is prefetched", function()
+  for _, what in ipairs { "the function api_key", "the driver's send" } do
     it("costs no run: " .. what, function()
-      local sent, failing = 0, false
-      local driver = scripted.new(scripted.runs(6))
-      local send = driver.send
+      local asked = 0
+      local runs, driver = new(scripted.runs(6), {
+        api_key = function()
+          asked = asked + 1
+          if what == "the function api_key" and asked == 2 then error "down" end
+          return "sk_test"
+        end,
+      })
+      local send, sent = driver.send, 0
       function driver.send(request)
         sent = sent + 1
         if what == "the driver's send" and sent == 2 then error "down" end
         return send(request)
       end
-      local asked = 0
-      local runs = require("retab").new({
-        base_url = "http://localhost", driver = driver,
-        api_key = function()
-          asked = asked + 1
-          failing = what == "the key's function" and asked == 2
-          if failing then error "down" end
-          return "sk_test"
-        end,
-      }).workflows.experiments.runs
-      local seen = {}
-      local it = runs.iter { limit = 2 }
-      for run in it do seen[#seen + 1] = run.id end
-      assert.same({ "run_1", "run_2", "run_3", "run_4", "run_5", "run_6" }, seen)
+      assert.same(upto(6), numbers(runs.iter { limit = 2 }))
     end)
   end
 end)
 
-describe("a page with null among its runs", function()
-  it("hands out the runs, each of them", function()
-    local rows, wanted = {}, {}
-    for i = 1, 100 do
-      rows[i] = i % 3 == 0 and "null" or ('{"id":"r%d"}'):format(i)
-      if i % 3 ~= 0 then wanted[#wanted + 1] = "r" .. i end
+describe("a page with null among its items", function()
+  it("hands out each of the other items", function()
+    for _, kept in ipairs { 1, 2, 3, 50, 99, 100 } do
+      local rows, wanted = {}, {}
+      for index = 1, 100 do
+        local is_null = index % 3 == 0 or index > kept
+        rows[index] = is_null and "null" or ('{"id":"run_%d"}'):format(index)
+        if not is_null then wanted[#wanted + 1] = index end
+      end
+      local runs = new { scripted.json('{"data":[' .. table.concat(rows, ",") .. '],"list_metadata":{}}') }
+      assert.same(wanted, numbers(runs.iter {}))
     end
-    local body = '{"data":[' .. table.concat(rows, ",") .. '],"list_metadata":{}}'
-    local function answer() return { status = 200, headers = {}, body = body } end
-    local seen = {}
-    local driver = scripted.new(answer)
-    local client = require("retab").new { api_key = "sk_test", base_url = "http://localhost", driver = driver }
-    for run in client.workflows.experiments.runs.iter {} do
-      seen[#seen + 1] = run.id
-    end
-    assert.same(wanted, seen)
+  end)
+
+  it("hands out null itself where the option null gives it a value", function()
+    local runs = new { scripted.json '{"data":[{"id":"run_1"},null,{"id":"run_2"}],"list_metadata":{}}' }
+    local it = runs.iter({}, { null = retab.null })
+    assert.equal("run_1", it:next().id)
+    assert.equal(retab.null, it:next())
+    assert.equal("run_1", it.cursor)
+    assert.equal("run_2", it:next().id)
   end)
 end)
 
 describe("a page cut by max_items", function()
-  it("goes on behind its last run", function()
-    local driver = scripted.new(scripted.runs(6))
-    local runs = require("retab").new({ api_key = "sk_test", base_url = "http://localhost", driver = driver })
-      .workflows.experiments.runs
+  it("leads on after its last item", function()
+    local runs = new(scripted.runs(6))
     local page = runs.pages({ limit = 4 }, { max_items = 3 }):next()
     assert.equal(3, #page.data)
     assert.equal("run_3", page.list_metadata.after)
+    assert.equal("run_4", assert(page:next()).data[1].id)
   end)
+
+  it("leads on though the server has no page after it", function()
+    local runs = new(scripted.runs(4))
+    local page = runs.pages({ limit = 4 }, { max_items = 3 }):next()
+    assert.is_true(page:has_more())
+    assert.equal("run_4", assert(page:next()).data[1].id)
+  end)
+end)
+
+describe("the request for the next page", function()
+  local broken = '{"data":[nonsense],"list_metadata":{"before":null,"after":%s}}'
+
+  local function log_of(body, params, options)
+    local runs, driver = new { scripted.json(body) }
+    local _, _, err = runs.iter(params, options):next()
+    assert.equal("decode", err.kind)
+    return driver.log
+  end
+
+  it("leaves before a page is decoded, and is cancelled where the page is invalid", function()
+    assert.same({ "send 1", "await 1", "send 2", "cancel 2" }, log_of(broken:format '"run_1"', {}))
+  end)
+
+  it("leaves after the page is decoded with prefetch 0", function()
+    assert.same({ "send 1", "await 1" }, log_of(broken:format '"run_1"', {}, { prefetch = 0 }))
+  end)
+
+  it("does not leave where max_pages or max_items may end the walk with the page", function()
+    assert.same({ "send 1", "await 1" }, log_of(broken:format '"run_1"', {}, { max_pages = 1 }))
+    assert.same({ "send 1", "await 1" }, log_of(broken:format '"run_1"', { limit = 5 }, { max_items = 5 }))
+    assert.same({ "send 1", "await 1", "send 2", "cancel 2" },
+      log_of(broken:format '"run_1"', { limit = 5 }, { max_items = 6 }))
+  end)
+
+  it("does not leave where the body says that there is no next page", function()
+    assert.same({ "send 1", "await 1" }, log_of(broken:format "null", {}))
+    assert.same({ "send 1", "await 1" }, log_of(broken:format '""', {}))
+  end)
+
+  it("does not leave for a cursor that the walk began at", function()
+    assert.same({ "send 1", "await 1" }, log_of(broken:format '"run_1"', { after = "run_1" }))
+  end)
+
+  --- Walks three pages whose first one leads to "right". Checks that no other request than that one is awaited.
+  local function check_right(body)
+    local runs, driver = new(function(request)
+      local after = scripted.query(request).after
+      if not after then return scripted.json(body) end
+      assert.equal("right", after)
+      return scripted.page { "run_2" }
+    end)
+    assert.same({ 1, 2 }, numbers(runs.iter {}))
+    local cancelled = {}
+    for _, number in ipairs(driver.cancelled) do cancelled[number] = true end
+    for number, query in ipairs(queries(driver)) do
+      assert.equal(number > 1 and query.after ~= "right" or nil, cancelled[number])
+    end
+    return driver
+  end
+
+  it("has the cursor of the decoded page, whatever the order and the number of the keys", function()
+    for _, body in ipairs {
+      '{"data":[{"id":"run_1"}],"list_metadata":{"after":"wrong","after":"right"}}',
+      '{"data":[{"id":"run_1"}],"list_metadata":{"after":"wrong"},"list_metadata":{"after":"right"}}',
+      '{"list_metadata":{"after":"right"},"data":[{"id":"run_1"}]}',
+      '{"list_metadata":{"after":"right"},"data":[{"id":"run_1","list_metadata":{"after":"wrong"}}]}',
+      '{"data":[{"id":"run_1"}],"list_metadata":{"after":"right","more":{"after":"wrong"}}}',
+      '{"list_metadata":{"after":"right"},"data":[{"id":"run_1"}],"x":{"list_metadata":{"after":"wrong"}}}',
+      '{"data":[{"id":"run_1"}],"list_metadata":{"after":"\\u0072ight"}}',
+      '{"data":[{"id":"run_1"}],"list_metadata":{"before":null,"after":"right"}}\r\n \t',
+      '{"data":[{"id":"run_1","note":"\\"list_metadata\\":{\\"after\\":\\"wrong\\"}}"}],'
+        .. '"list_metadata":{"after":"right"}}',
+    } do
+      check_right(body)
+    end
+  end)
+
+  it("is cancelled and sent again where decoding finds another cursor", function()
+    local next_cursor = core.next_cursor
+    finally(function() core.next_cursor = next_cursor end) -- luacheck: ignore 122
+    function core.next_cursor() return "wrong" end -- luacheck: ignore 122
+    local driver = check_right '{"data":[{"id":"run_1"}],"list_metadata":{"after":"right"}}'
+    assert.same({ "send 1", "await 1", "send 2", "cancel 2", "send 3", "await 3" }, { unpack(driver.log, 1, 6) })
+  end)
+
+  it("is cancelled where decoding finds the end", function()
+    local next_cursor = core.next_cursor
+    finally(function() core.next_cursor = next_cursor end) -- luacheck: ignore 122
+    function core.next_cursor() return "wrong" end -- luacheck: ignore 122
+    local runs, driver = new { scripted.page { "run_1" } }
+    assert.same({ 1 }, numbers(runs.iter {}))
+    assert.same({ 2 }, driver.cancelled)
+  end)
+end)
+
+describe("all", function()
+  it("returns every item as an array", function()
+    for _, count in ipairs { 0, 1, 250 } do
+      local runs, driver = new(scripted.runs(count))
+      local items, message, err = runs.all {}
+      assert.is_nil(message)
+      assert.is_nil(err)
+      assert.equal(count, #items)
+      for index, item in ipairs(items) do assert.equal("run_" .. index, item.id) end
+      assert.equal(math.max(1, math.ceil(count / 100)), #driver.sent)
+      assert.same({}, driver.cancelled)
+    end
+  end)
+
+  it("is called with a dot or a colon, and obeys the options of a walk", function()
+    local runs, driver = new(scripted.runs(20))
+    assert.equal(5, #assert(runs:all({ limit = 3 }, { max_items = 5 })))
+    assert.equal(2, #driver.sent)
+    assert.equal(6, #assert(runs.all({ limit = 3 }, { max_pages = 2, prefetch = 0 })))
+    assert.equal(4, #driver.sent)
+    assert.same({ { score = 0.5 } }, assert(runs.all({}, { max_items = 1, fields = { "score" } })))
+  end)
+
+  it("returns nil, message and an error whose cursor resumes it", function()
+    local down = true
+    local runs, driver = new(scripted.runs(10, function(page)
+      if page.first == 5 and down then return scripted.status(500) end
+    end))
+    local items, message, err = runs.all { limit = 2 }
+    assert.is_nil(items)
+    assert.equal("this is a 500", message)
+    assert.is_true(retab.is_error(err))
+    assert.equal("run_4", err.cursor)
+    assert.equal(3, #driver.sent)
+    down = false
+    local rest = assert(runs.all { limit = 2, after = err.cursor })
+    assert.equal("run_5", rest[1].id)
+    assert.equal(6, #rest)
+  end)
+
+  it("checks its arguments at the caller's line", function()
+    local runs, driver = new {}
+    local ok, message = pcall(function() return runs.all({ limit = 0 }) end)
+    assert.is_false(ok)
+    assert.matches("walk_spec.lua:%d+: bad parameter 'limit': must be an integer from 1 to 100, got 0$", message)
+    assert.is_false((pcall(runs.all, {}, { max_items = 0 })))
+    assert.same({}, driver.log)
+  end)
+end)
+
+describe("a walk whose client is closed", function()
+  it("hands out the page that it has, then returns an error of kind cancelled", function()
+    for prefetch = 0, 4 do
+      local runs, driver, client = new(scripted.runs(20), {}, { ready = true })
+      local it, seen = runs.iter({ limit = 2 }, { prefetch = prefetch }), {}
+      seen[1] = it:next().id
+      client:close()
+      local run, message, err
+      repeat
+        run, message, err = it:next()
+        seen[#seen + 1] = run and run.id
+      until not run
+      for index, id in ipairs(seen) do assert.equal("run_" .. index, id) end
+      assert.equal("client is closed", message)
+      assert.equal("cancelled", err.kind)
+      assert.equal(seen[#seen], err.cursor)
+      local sent = #driver.sent
+      assert.equal("cancelled", raised_by(it).kind)
+      assert.equal(sent, #driver.sent)
+      it:close()
+      assert.is_nil((it:next()))
+    end
+  end)
+
+  it("returns the error to a reader that waits", function()
+    local runs, _, client = new(scripted.runs(4), {}, { yields = true })
+    local it, results = runs.iter {}, nil
+    local reader = coroutine.create(function() results = { it:next() } end)
+    assert(coroutine.resume(reader))
+    client:close()
+    assert(coroutine.resume(reader))
+    assert.is_nil(results[1])
+    assert.equal("client is closed", results[2])
+    assert.equal("cancelled", results[3].kind)
+  end)
+
+  it("ends all with the error", function()
+    local client
+    local clients = { new(scripted.runs(9), { on_response = function() client:close() end }) }
+    client = clients[3]
+    local items, message, err = client.workflows.experiments.runs.all { limit = 2 }
+    assert.is_nil(items)
+    assert.equal("client is closed", message)
+    assert.equal("cancelled", err.kind)
+  end)
+end)
+
+describe("a hook", function()
+  local hooks = { "on_request", "on_response" }
+
+  --- The requests that are neither awaited nor cancelled.
+  local function left(driver)
+    local open = {}
+    for _, line in ipairs(driver.log) do
+      local verb, number = line:match "^(%a+) (%d+)$"
+      if verb then open[number] = verb == "send" or nil end
+    end
+    return open
+  end
+
+  it("that steps the walk is refused, and the walk goes on", function()
+    for _, name in ipairs(hooks) do
+      for prefetch = 0, 2 do
+        local it, refused = nil, 0
+        local runs = new(scripted.runs(9), { [name] = function()
+          local ok, message = pcall(it.next, it)
+          assert.is_false(ok)
+          assert.matches("already waiting", message)
+          refused = refused + 1
+        end }, { ready = true })
+        it = runs.iter({ limit = 2 }, { prefetch = prefetch })
+        assert.same(upto(9), numbers(it))
+        assert.equal(5, refused)
+      end
+    end
+  end)
+
+  it("that closes the walk ends it without an error; nothing stays under way", function()
+    for _, name in ipairs(hooks) do
+      for _, kind in ipairs(kinds) do
+        for prefetch = 0, 2 do
+          for closing = 1, 4 do
+            local it, count = nil, 0
+            local runs, driver = new(scripted.runs(9), { [name] = function()
+              count = count + 1
+              if count == closing then it:close() end
+            end }, { ready = true })
+            it = runs[kind]({ limit = 2 }, { prefetch = prefetch })
+            local last = 0
+            for item in it do
+              assert.is_true(count < closing)
+              for _, run in ipairs(item.data or { item }) do
+                last = last + 1
+                assert.equal("run_" .. last, run.id)
+              end
+            end
+            assert.same({}, left(driver))
+            assert.is_nil((it:next()))
+            assert.equal(closing, count)
+          end
+        end
+      end
+    end
+  end)
+
+  it("that closes the client makes the walk fail as cancelled; nothing stays under way", function()
+    for _, name in ipairs(hooks) do
+      for prefetch = 0, 2 do
+        for closing = 1, 4 do
+          local client, runs, driver
+          local count, last = 0, 0
+          runs, driver, client = new(scripted.runs(9), { [name] = function()
+            count = count + 1
+            if count == closing then client:close() end
+          end }, { ready = true })
+          local it = runs.iter({ limit = 2 }, { prefetch = prefetch })
+          local run, message, err
+          repeat
+            run, message, err = it:next()
+            if run then
+              last = last + 1
+              assert.equal("run_" .. last, run.id)
+            end
+          until not run
+          assert.equal("client is closed", message)
+          assert.equal("cancelled", err.kind)
+          assert.same({}, left(driver))
+          assert.equal(closing, count)
+        end
+      end
+    end
+  end)
+
+  it("that raises does not disturb the walk", function()
+    local runs = new(scripted.runs(9), { on_request = error, on_response = error })
+    assert.same(upto(9), numbers(runs.iter { limit = 2 }))
+  end)
+end)
+
+describe("a reader that dies in the driver", function()
+  it("leaves a walk that goes on in another coroutine", function()
+    for failing = 1, 3 do
+      for prefetch = 0, 2 do
+        local runs, driver = new(scripted.runs(6), {}, { yields = true })
+        local await, awaited = driver.await, 0
+        function driver.await(ticket)
+          awaited = awaited + 1
+          local response, err = await(ticket)
+          if awaited == failing then error "the driver is broken" end
+          return response, err
+        end
+        local it, seen = runs.iter({ limit = 2 }, { prefetch = prefetch }), {}
+        local function read()
+          while true do
+            local run = it:next()
+            if not run then return end
+            seen[#seen + 1] = tonumber(run.id:match "%d+")
+          end
+        end
+        local deaths = 0
+        repeat
+          local reader, ok = coroutine.create(read), true
+          while ok and coroutine.status(reader) ~= "dead" do ok = coroutine.resume(reader) end
+          if not ok then deaths = deaths + 1 end
+        until ok
+        assert.equal(1, deaths)
+        assert.same(upto(6), seen)
+      end
+    end
+  end)
+
+  it("goes on itself where it catches the error, if it waits without yielding", function()
+    local runs, driver = new(scripted.runs(6))
+    local await, awaited = driver.await, 0
+    function driver.await(ticket)
+      awaited = awaited + 1
+      if awaited == 2 then error "the driver is broken" end
+      return await(ticket)
+    end
+    local it, seen, failures = runs.iter { limit = 2 }, {}, 0
+    local reader = coroutine.create(function()
+      while true do
+        local ok, run = pcall(it.next, it)
+        if not ok then failures = failures + 1 end
+        if ok and not run then return end
+        if ok then seen[#seen + 1] = tonumber(run.id:match "%d+") end
+      end
+    end)
+    assert(coroutine.resume(reader))
+    assert.equal(1, failures)
+    assert.same(upto(6), seen)
+  end)
+end)
+
+describe("a step in which an error is raised anywhere", function()
+  --- Calls f. The function call number `nth` in it raises, as a call does where memory runs out.
+  --- @return number calls of functions
+  --- @return boolean ok
+  --- @return any, any
+  local function raise_at(nth, f)
+    local calls, is_over = 0, false
+    local function count()
+      calls = calls + 1
+      if calls == nth and not is_over then error("not enough memory", 0) end
+    end
+    local ok, value, err = pcall(function()
+      debug.sethook(count, "c")
+      return f()
+    end)
+    is_over = true
+    debug.sethook()
+    return calls, ok, value, err
+  end
+
+  --- Walks once for each function call, which raises, until a walk has no such call.
+  local function check(make, count)
+    local nth = 0
+    local left
+    repeat
+      nth = nth + 1
+      left = nth
+      local it, seen, failures = make(), {}, 0
+      local is_over
+      repeat
+        local calls, ok, item, err = raise_at(left, function()
+          local item, _, err = it:next()
+          return item, err
+        end)
+        left = left - calls
+        if ok and item then
+          for _, run in ipairs(item.data or { item }) do
+            seen[#seen + 1] = tonumber((run.id or it.cursor):match "%d+")
+          end
+        elseif not ok or err then
+          failures = failures + 1
+          if failures == 2 then error(("the walk does not recover from call %d: %s"):format(nth, item or err)) end
+        end
+        is_over = ok and not item and not err
+      until is_over
+      assert.same(upto(count), seen, "call " .. nth)
+    until left > 0
+    assert.is_true(nth > 100)
+  end
+
+  local function try(name, make, count)
+    it("loses and repeats no run: " .. name, function()
+      local jit_library = rawget(_G, "jit")
+      if jit_library then -- compiled code calls no hook
+        jit_library.off()
+        finally(function() jit_library.on() end)
+      end
+      check(make, count)
+    end)
+  end
+
+  for _, kind in ipairs(kinds) do
+    for prefetch = 0, 2 do
+      try(("%s, prefetch %d"):format(kind, prefetch), function()
+        local runs = new(scripted.runs(4), { on_request = function() end, on_response = function() end },
+          { ready = true })
+        return (runs[kind]({ limit = 2 }, { prefetch = prefetch }))
+      end, 4)
+    end
+    try(kind .. ", max_items", function()
+      return (new(scripted.runs(4))[kind]({ limit = 2 }, { max_items = 3 }))
+    end, 3)
+  end
+
+  try("fields", function()
+    return (new(scripted.runs(4)).iter({ limit = 2 }, { fields = { "score" } }))
+  end, 4)
 end)

@@ -22,17 +22,11 @@ local function with(params, more)
   return merged
 end
 
---- As they arrive: all text.
+--- The parameters as a query has them: all text.
 local function as_sent(params)
   local sent = {}
   for name, value in pairs(params) do sent[name] = tostring(value) end
   return sent
-end
-
-local function json(body, headers)
-  headers = headers or {}
-  headers["content-type"] = headers["content-type"] or "application/json"
-  return { status = 200, headers = headers, body = body }
 end
 
 describe("list", function()
@@ -47,7 +41,7 @@ describe("list", function()
     assert.same(driver.sent[3], driver.sent[4])
   end)
 
-  it("gives its siblings both styles too", function()
+  it("has siblings that are called with a dot or a colon too", function()
     local runs = new(function() return scripted.page { "a" } end)
     for _, style in ipairs { function(name, ...) return runs[name](...) end,
       function(name, ...) return runs[name](runs, ...) end } do
@@ -58,14 +52,14 @@ describe("list", function()
     end
   end)
 
-  it("takes no params of another list for itself", function()
+  it("refuses the list of another client as parameters", function()
     local runs, _, client = new { scripted.page {} }
     local other = retab.new { api_key = "k", driver = scripted.new {} }.workflows.experiments.runs
     assert.is_false((pcall(runs.list, other)))
     assert(client.workflows.experiments.runs.list {})
   end)
 
-  it("sends what is given and nothing else", function()
+  it("sends the given parameters and no others", function()
     local runs, driver = new(function() return scripted.page {} end)
     assert(runs.list(filters))
     assert.same(as_sent(filters), scripted.query(driver.sent[1]))
@@ -77,8 +71,9 @@ describe("list", function()
     assert.same({ after = "exprun_9", x = "1 2", flag = "true", n = "3" }, scripted.query(driver.sent[4]))
   end)
 
-  it("gives the page as the server sent it", function()
-    local runs = new { json('{"data":[{"id":"a","lifecycle":{"status":"paused"},"new":{"deep":[1,2.5,"x"]},"n":12}],'
+  it("returns the page as the server sent it", function()
+    local runs = new { scripted.json(
+      '{"data":[{"id":"a","lifecycle":{"status":"paused"},"new":{"deep":[1,2.5,"x"]},"n":12}],'
       .. '"list_metadata":{"before":null,"after":"a","total":3},"took_ms":7}', { ["X-Request-Id"] = "req_1" }) }
     local page, message, err = runs.list {}
     assert.is_nil(message)
@@ -93,15 +88,15 @@ describe("list", function()
     if math.type then assert.equal("integer", math.type(page.data[1].n)) end
   end)
 
-  it("has no request id where the server sent none", function()
-    local runs = new { json '{"data":[],"list_metadata":{"before":null,"after":null}}' }
+  it("returns a page without a request id if the server sends none", function()
+    local runs = new { scripted.json '{"data":[],"list_metadata":{"before":null,"after":null}}' }
     assert.is_nil(assert(runs.list {}).request_id)
   end)
 
-  it("makes null what the call says, and else what the client says", function()
+  it("builds null as the call's option null says, or else the client's", function()
     local body = '{"data":[{"id":"a","score":null}],"list_metadata":{"before":null,"after":null}}'
-    local function answer() return json(body) end
-    local runs = new(answer, { null = retab.null })
+    local function respond() return scripted.json(body) end
+    local runs = new(respond, { null = retab.null })
     local page = assert(runs.list {})
     assert.equal(retab.null, page.data[1].score)
     assert.is_nil(page.list_metadata.after)
@@ -111,17 +106,18 @@ describe("list", function()
     assert.is_nil(page.list_metadata.after)
     page = assert(runs.list({}, { null = false }))
     assert.is_false(page.data[1].score)
-    runs = new(answer)
+    runs = new(respond)
     assert.is_nil(assert(runs.list {}).data[1].score)
     assert.equal(retab.null, assert(runs.list({}, { null = retab.null })).data[1].score)
   end)
 
-  it("builds only the fields that are asked for", function()
-    local function answer()
-      return json('{"data":[{"id":"a","score":0.5,"lifecycle":{"status":"error","message":"m"},"x":1},{"id":"b"}],'
+  it("builds only the selected fields", function()
+    local function respond()
+      return scripted.json(
+        '{"data":[{"id":"a","score":0.5,"lifecycle":{"status":"error","message":"m"},"x":1},{"id":"b"}],'
         .. '"list_metadata":{"before":null,"after":"b"}}')
     end
-    local runs = new(answer)
+    local runs = new(respond)
     local page = assert(runs.list({}, { fields = { "id", "lifecycle.status", "score" } }))
     assert.same({ { id = "a", lifecycle = { status = "error" }, score = 0.5 }, { id = "b" } }, page.data)
     assert.equal("b", page.list_metadata.after)
@@ -130,7 +126,7 @@ describe("list", function()
     assert.equal(1, assert(runs.list {}).data[1].x)
   end)
 
-  it("gives in a failed call's cursor what it was called with", function()
+  it("fails with the cursor that it was called with in err.cursor", function()
     local runs = new(function() return scripted.status(500) end)
     local _, _, err = runs.list { after = "exprun_4" }
     assert.equal("exprun_4", err.cursor)
@@ -140,19 +136,19 @@ describe("list", function()
 end)
 
 describe("a page", function()
-  it("has more where `after` is more than null", function()
+  it("has more unless `after` is null, absent or empty", function()
     for text, more in pairs { ['"a"'] = true, null = false, ['""'] = false } do
       for _, null in ipairs { false, "none" } do
-        local runs = new { json(('{"data":[],"list_metadata":{"before":"x","after":%s}}'):format(text)) }
+        local runs = new { scripted.json(('{"data":[],"list_metadata":{"before":"x","after":%s}}'):format(text)) }
         local page = assert(runs.list({}, { null = null or nil }))
         assert.equal(more, page:has_more(), text)
       end
     end
-    local runs = new { json '{"data":[],"list_metadata":{}}' }
+    local runs = new { scripted.json '{"data":[],"list_metadata":{}}' }
     assert.is_false(assert(runs.list {}):has_more())
   end)
 
-  it("is followed by what stands behind its last run, under the same filters", function()
+  it("requests the next page with the same filters, `after` set and `before` dropped", function()
     local runs, driver = new {
       scripted.page({ "a" }, { before = "a", after = "a" }), scripted.page({ "b" }, { before = "b", after = "b" }),
       scripted.page({ "c" }),
@@ -171,7 +167,7 @@ describe("a page", function()
     end
   end)
 
-  it("is preceded by what stands before its first run, under the same filters", function()
+  it("requests the previous page with the same filters, `before` set and `after` dropped", function()
     local runs, driver = new {
       scripted.page({ "d" }, { before = "d", after = "d" }), scripted.page({ "c" }, { before = "c", after = "c" }),
       scripted.page({ "b" }),
@@ -187,8 +183,9 @@ describe("a page", function()
     assert.is_false(page:has_more())
   end)
 
-  it("leads to nil, without an error and without a request, where nothing follows", function()
-    local runs, driver = new { scripted.page { "a" }, json '{"data":[],"list_metadata":{"before":"","after":""}}' }
+  it("returns nil, without an error and without a request, where there is no neighbour", function()
+    local empty_cursors = scripted.json '{"data":[],"list_metadata":{"before":"","after":""}}'
+    local runs, driver = new { scripted.page { "a" }, empty_cursors }
     for _ = 1, 2 do
       local page = assert(runs.list {})
       for _, name in ipairs { "next", "prev" } do
@@ -201,7 +198,7 @@ describe("a page", function()
     assert.equal(2, #driver.sent)
   end)
 
-  it("may be asked again, and keeps the caller's params apart", function()
+  it("can be asked for its neighbour again, and keeps a copy of the caller's tables", function()
     local runs, driver = new(function(request)
       return scripted.page({ scripted.query(request).after or "first" }, { after = "a" })
     end)
@@ -215,7 +212,7 @@ describe("a page", function()
     assert.same({ limit = 99, experiment_id = "changed" }, params)
   end)
 
-  it("gives the failure of its neighbour, and goes on when asked again", function()
+  it("returns nil, message and err where its neighbour fails, and the page at the next try", function()
     local runs = new {
       scripted.page({ "a" }, { after = "a", before = "a" }), scripted.status(500), scripted.status(404),
       scripted.page { "b" },
@@ -233,7 +230,7 @@ describe("a page", function()
     assert.equal("b", assert(page:next()).data[1].id)
   end)
 
-  it("that leads to itself is an error, not a page again", function()
+  it("fails with cursor_loop, without a request, where its cursor leads to itself", function()
     for name, other in pairs { next = "after", prev = "before" } do
       local runs, driver = new(function() return scripted.page({ "a" }, { [other] = "a" }) end)
       local page = assert(runs.list { [other] = "a" })
@@ -246,7 +243,7 @@ describe("a page", function()
     end
   end)
 
-  it("of a walk has neighbours of its own, with the fields asked for", function()
+  it("of a walk has neighbours too, with the caller's selected fields", function()
     local runs, driver = new(scripted.runs(9))
     for _, prefetch in ipairs { 0, 1 } do
       local sent = #driver.sent
@@ -258,5 +255,51 @@ describe("a page", function()
       assert.same({ experiment_id = "exp_1", limit = "3", after = "run_3" }, scripted.query(driver.sent[#driver.sent]))
       assert.equal(2 + prefetch, #driver.sent - sent)
     end
+  end)
+
+  it("raises where its client is closed", function()
+    local runs, driver, client = new { scripted.page({ "a" }, { after = "a", before = "a" }) }
+    local page = assert(runs.list {})
+    client:close()
+    for _, name in ipairs { "next", "prev" } do
+      local ok, message = pcall(function() return page[name](page) end)
+      assert.is_false(ok)
+      assert.matches("page_spec.lua:%d+: client is closed$", message)
+    end
+    assert.equal(1, #driver.sent)
+  end)
+
+  it("of parse raises where it is asked for a neighbour, and tells that it has more", function()
+    local runs, driver = new {}
+    local page = assert(runs.parse(200, {}, scripted.page({ "a" }, { after = "a" }).body))
+    assert.is_true(page:has_more())
+    for _, name in ipairs { "next", "prev" } do assert.is_false((pcall(page[name], page))) end
+    assert.same({}, driver.sent)
+  end)
+
+  it("is a decode error where its envelope is not that of a list", function()
+    for _, body in ipairs {
+      '[]', '{}', '"text"', '{"data":{},"list_metadata":{}}', '{"data":[]}', '{"data":[],"list_metadata":[]}',
+      '{"data":[],"list_metadata":{"after":1}}', '{"data":[],"list_metadata":{"before":{}}}', '{"data":[', "",
+    } do
+      local runs = new { scripted.json(body) }
+      local page, message, err = runs.list {}
+      assert.is_nil(page, body)
+      assert.equal("decode", err.kind, body)
+      assert.equal(message, err.message)
+    end
+  end)
+end)
+
+describe("a closed client", function()
+  it("raises at the caller's line, whatever is called", function()
+    local runs, driver, client = new {}
+    client:close()
+    for _, name in ipairs { "list", "iter", "pages", "all", "request", "parse" } do
+      local ok, message = pcall(function() return runs[name] {} end)
+      assert.is_false(ok, name)
+      assert.matches("page_spec.lua:%d+: client is closed$", message)
+    end
+    assert.same({}, driver.sent)
   end)
 end)
