@@ -9,42 +9,52 @@ local shown_instead = "***"
 
 local entities = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;", ["'"] = "&apos;" }
 
---- Returns the position of the last byte of a spelling of `byte` that begins at `position`, or nil. A byte is spelled
---- plainly, after backslashes, as \u002b, as %2B, as %252B (encoded twice), or as an HTML entity.
-local function match_byte(text, position, byte)
-  local char = string.char(byte)
+--- Returns the position of the last byte of an encoding of `byte` that begins at `position`, or nil: after backslashes,
+--- as \u002b, as %2B, as %252B (encoded twice), or as an HTML entity.
+local function match_encoded(text, position, byte)
   local first = text:byte(position)
-  if first == byte and not (first == 92 and text:byte(position + 1) == 92) then return position end
   if first == 92 then -- backslash
-    if byte == 92 then return text:byte(position + 1) == 92 and position + 1 or nil end
+    if byte == 92 and text:byte(position + 1) == 92 then return position + 1 end
     local start = text:find("[^\\]", position) -- JSON within JSON has several backslashes
     if not start then return nil end
     if text:byte(start) == byte then return start end
     local hex = text:match("^[uU]00(%x%x)", start)
-    if hex and tonumber(hex, 16) == byte then return start + 4 end
+    return hex and tonumber(hex, 16) == byte and start + 4 or nil
   elseif first == 37 then -- percent
-    local start = text:match("^%%(25)", position) and position + 3 or position + 1
-    local hex = text:match("^%x%x", start)
-    if hex and tonumber(hex, 16) == byte then return start + 1 end
+    local hex, twice = text:match("^%%(%x%x)", position), text:match("^%%25(%x%x)", position)
+    if twice and tonumber(twice, 16) == byte then return position + 4 end
+    return hex and tonumber(hex, 16) == byte and position + 2 or nil
   elseif first == 38 then -- ampersand
     local decimal, hex = text:match("^&#0*(%d+);", position), text:match("^&#[xX]0*(%x+);", position)
     if decimal and tonumber(decimal) == byte or hex and tonumber(hex, 16) == byte then
       return (text:find(";", position, true))
     end
-    local entity = entities[char]
-    if entity and text:sub(position, position + #entity - 1) == entity then return position + #entity - 1 end
+    local entity = entities[string.char(byte)]
+    return entity and text:sub(position, position + #entity - 1) == entity and position + #entity - 1 or nil
   end
   return nil
 end
 
---- Returns the position of the last byte of a key that begins at `position`, or nil.
-local function match_key(text, position, key)
+local function match_plain(text, position, byte)
+  return text:byte(position) == byte and position or nil
+end
+
+--- Tries one way to read a byte of the key before another. Returns the position of the key's last byte, or nil.
+local function match_by(text, position, key, first, second)
   for index = 1, #key do
-    local last = match_byte(text, position, key:byte(index))
+    local byte = key:byte(index)
+    local last = first(text, position, byte) or second(text, position, byte)
     if not last then return nil end
     position = last + 1
   end
   return position - 1
+end
+
+--- Returns the position of the last byte of a key that begins at `position`, or nil. A key with an ampersand, a percent
+--- sign or a backslash can itself look encoded.
+local function match_key(text, position, key)
+  return match_by(text, position, key, match_encoded, match_plain)
+    or match_by(text, position, key, match_plain, match_encoded)
 end
 
 --- Returns a pattern of the characters with which a spelling of the key can begin.
