@@ -1,4 +1,4 @@
---- Dates: what is one, which moments it stands for, and how epoch seconds and HTTP say theirs.
+--- Dates: which texts are dates, which moments they mean, epoch seconds, and the dates of HTTP.
 local dates = require "retab.dates"
 local documents = require "spec.documents"
 local retab = require "retab"
@@ -20,7 +20,7 @@ local function is_refused(date)
 end
 
 describe("A date", function()
-  it("is YYYY-MM-DD, RFC 3339, or a date-time without a zone, sent as it is given", function()
+  it("can be YYYY-MM-DD, RFC 3339, or a date-time without a zone, and is sent unchanged", function()
     for _, date in ipairs {
       "2026-05-01", "2024-02-29", "2000-02-29", "1970-01-01", "9999-12-31", "2026-12-31", "2026-04-30",
       "2026-05-02T11:00:00Z",
@@ -33,7 +33,7 @@ describe("A date", function()
     end
   end)
 
-  it("is nothing else", function()
+  it("raises for any other text or value", function()
     for _, date in ipairs {
       "2026-02-30", "2026-02-29", "1900-02-29", "2100-02-29", "2026-04-31", "2026-13-01", "2026-00-01", "2026-01-00",
       "2026-01-32",
@@ -55,7 +55,7 @@ describe("A date", function()
     end
   end)
 
-  it("may be epoch seconds, sent as RFC 3339 in UTC", function()
+  it("can be epoch seconds, which are sent as RFC 3339 in UTC", function()
     assert.equal("2026-05-02T11:00:00Z", (sent(1777719600)))
     assert.equal("2026-05-02T11:00:00Z", (sent(1777719600.0)))
     assert.equal("1970-01-01T00:00:00Z", (sent(0)))
@@ -65,7 +65,7 @@ describe("A date", function()
     assert.equal("0000-01-01T00:00:00Z", (sent(-62167219200)))
   end)
 
-  it("keeps the fraction of epoch seconds, to the microsecond", function()
+  it("keeps the fraction of epoch seconds, rounded to microseconds", function()
     assert.equal("1970-01-01T00:00:01.5Z", (sent(1.5)))
     assert.equal("2026-05-02T11:00:00.25Z", (sent(1777719600.25)))
     assert.equal("1969-12-31T23:59:59.5Z", (sent(-0.5)))
@@ -84,7 +84,7 @@ describe("A range of dates", function()
     return ok
   end
 
-  it("is refused where it ends before it begins", function()
+  it("raises where it ends before it begins", function()
     assert.is_false(is_taken("2026-05-02", "2026-05-01"))
     assert.is_false(is_taken("2027-01-01", "2026-12-31"))
     assert.is_false(is_taken("2026-05-02T11:00:01Z", "2026-05-02T11:00:00Z"))
@@ -95,15 +95,15 @@ describe("A range of dates", function()
     assert.is_false(is_taken("2026-05-02T00:00:00", "2026-05-01"))
   end)
 
-  it("may be a moment or a day, since both ends are in it", function()
+  it("can be one moment or one day, since it includes both ends", function()
     assert.is_true(is_taken("2026-05-02", "2026-05-02"))
     assert.is_true(is_taken("2026-05-02T11:00:00Z", "2026-05-02T11:00:00Z"))
-    assert.is_true(is_taken("2026-05-02T23:59:59Z", "2026-05-02")) -- the day goes on to its end
+    assert.is_true(is_taken("2026-05-02T23:59:59Z", "2026-05-02")) -- a day includes its last second
     assert.is_true(is_taken("2026-05-02", "2026-05-02T00:00:00Z"))
     assert.is_true(is_taken(1777719600, 1777719600))
   end)
 
-  it("is compared by moments and not by texts", function()
+  it("is compared by moments, not by texts", function()
     assert.is_true(is_taken("2026-05-02T12:00:00+02:00", "2026-05-02T11:00:00Z"))
     assert.is_false(is_taken("2026-05-02T11:00:00-02:00", "2026-05-02T12:00:00Z"))
     assert.is_true(is_taken("2026-05-02T11:00:00", "2026-05-02T11:00:00Z")) -- without a zone it is UTC
@@ -112,7 +112,7 @@ describe("A range of dates", function()
     assert.is_true(is_taken("2026-05-03T00:30:00+01:00", "2026-05-02"))
   end)
 
-  it("may be open on either side", function()
+  it("can be open on either side", function()
     assert.is_true(is_taken("2026-05-02", nil))
     assert.is_true(is_taken(nil, "2026-05-02"))
     assert.is_true(is_taken("2026-05-02", retab.null))
@@ -120,7 +120,7 @@ describe("A range of dates", function()
 end)
 
 describe("dates.span", function()
-  it("is a whole UTC day for a date, and one moment for a date-time", function()
+  it("returns a whole UTC day for a date, and one moment for a date-time", function()
     local first, last = dates.span "2026-05-02"
     assert.equal(1777680000, first)
     assert.is_true(last > 1777766399 and last < 1777766400)
@@ -130,7 +130,7 @@ describe("dates.span", function()
     assert.same({ 1777726800 + 1800, 1777726800 + 1800 }, { dates.span "2026-05-02T11:00:00-02:30" })
   end)
 
-  it("is nil for what is no date", function()
+  it("returns nil for any other text", function()
     assert.is_nil((dates.span "2026-02-30"))
     assert.is_nil((dates.span "today"))
     assert.is_nil((dates.span ""))
@@ -155,7 +155,7 @@ describe("dates.span", function()
 end)
 
 describe("dates.format", function()
-  it("agrees with the system's calendar, and dates.span with it", function()
+  it("agrees with the system's calendar, and with dates.span", function()
     local source = documents.new(31)
     for _ = 1, scripted.times(3000) do
       local epoch = source:below(2 ^ 31) * 100 - 30000000000 + source:below(100)
@@ -165,7 +165,7 @@ describe("dates.format", function()
     end
   end)
 
-  it("is nil beyond the years 0 to 9999", function()
+  it("returns nil outside the years 0 to 9999", function()
     for _, epoch in ipairs { -62167219201, 253402300800, math.huge, -math.huge, 0 / 0 } do
       assert.is_nil(dates.format(epoch))
     end
@@ -173,7 +173,7 @@ describe("dates.format", function()
 end)
 
 describe("dates.from_http", function()
-  it("knows the three forms of RFC 9110", function()
+  it("reads the three forms of RFC 9110", function()
     assert.equal(784111777, dates.from_http "Sun, 06 Nov 1994 08:49:37 GMT")
     assert.equal(784111777, dates.from_http "Sunday, 06-Nov-94 08:49:37 GMT")
     assert.equal(784111777, dates.from_http "Sun Nov  6 08:49:37 1994")
@@ -181,14 +181,14 @@ describe("dates.from_http", function()
     assert.equal(1777719600, dates.from_http "Saturday, 02-May-26 11:00:00 GMT")
   end)
 
-  it("knows every month", function()
+  it("reads every month", function()
     for month, name in ipairs { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" } do
       assert.equal((dates.span(("2026-%02d-15T01:02:03Z"):format(month))),
         dates.from_http(("Mon, 15 %s 2026 01:02:03 GMT"):format(name)))
     end
   end)
 
-  it("is nil for anything else", function()
+  it("returns nil for any other text", function()
     for _, text in ipairs {
       "", "5", "tomorrow", "2026-05-02T11:00:00Z", "Sat, 02 May 2026 11:00:00", "Sat, 02 May 2026 11:00:00 CET",
       "Sat, 02 Mai 2026 11:00:00 GMT", "Sat, 30 Feb 2026 11:00:00 GMT", "Sat, 02 May 2026 25:00:00 GMT",

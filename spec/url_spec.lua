@@ -1,5 +1,6 @@
---- base_url: what of it is allowed and what it becomes, seen through retab.new.
+--- The option base_url: which URLs are allowed, and how they are normalized, seen through retab.new.
 local retab = require "retab"
+local scripted = require "spec.scripted_driver"
 
 local path = "/v1/workflows/experiments/runs"
 
@@ -11,7 +12,7 @@ local function base_of(base_url, options)
   return url:sub(1, -#path - 1)
 end
 
---- The message says what is wrong, names the option and points at this file.
+--- Checks that the URL is refused by a message with `word` that names the option and points at this file.
 local function refuse(base_url, word, options)
   local ok, message = pcall(base_of, base_url, options)
   assert.is_false(ok, tostring(base_url))
@@ -21,17 +22,16 @@ local function refuse(base_url, word, options)
 end
 
 describe("base_url", function()
-  it("is taken as it is where it is plain", function()
+  it("is used unchanged where there is nothing to normalize", function()
     for _, base in ipairs {
       "https://api.retab.com", "https://localhost", "https://api.example.com:8443", "https://10.0.0.1",
-      "https://[2001:db8::1]",
-      "https://[2001:db8::1]:444", "https://my_host.example", "https://x",
+      "https://[2001:db8::1]", "https://[2001:db8::1]:444", "https://my_host.example", "https://x",
     } do
       assert.equal(base, base_of(base))
     end
   end)
 
-  it("loses its trailing slashes and a version at its end", function()
+  it("loses trailing slashes and a version at its end", function()
     for _, ending in ipairs { "", "/", "//", "/v1", "/v1/", "/v2", "/v12/", "/v1//" } do
       assert.equal("https://api.example.com", base_of("https://api.example.com" .. ending))
       assert.equal("https://api.example.com:8443", base_of("https://api.example.com:8443" .. ending))
@@ -47,23 +47,22 @@ describe("base_url", function()
     end
   end)
 
-  it("has its scheme and host in lower case, and not its path", function()
+  it("is written with its scheme and host in lower case, and its path unchanged", function()
     assert.equal("https://api.example.com/Proxy", base_of "HTTPS://API.Example.COM/Proxy")
     assert.equal("http://localhost", base_of "Http://LOCALHOST/")
   end)
 
-  it("may be plain http to this machine", function()
+  it("can be plain http to this machine", function()
     for _, host in ipairs { "localhost", "localhost:8080", "127.0.0.1", "127.0.0.1:1", "127.1.2.3:65535", "[::1]",
       "[::1]:8080" } do
       assert.equal("http://" .. host, base_of("http://" .. host))
     end
   end)
 
-  it("is not plain http to any other machine, which would show the key", function()
+  it("raises for plain http to any other machine, unless allow_http is true", function()
     for _, host in ipairs {
       "api.retab.com", "example.com:8080", "127.0.0.1.example.com", "localhost.example.com", "notlocalhost",
-      "128.0.0.1",
-      "10.0.0.1", "[::2]", "0.0.0.0", "1270.0.0.1", "127.0.0.256", "x.localhost.com", "[2001:db8::1]:80",
+      "128.0.0.1", "10.0.0.1", "[::2]", "0.0.0.0", "1270.0.0.1", "127.0.0.256", "x.localhost.com", "[2001:db8::1]:80",
     } do
       refuse("http://" .. host, "http")
       assert.equal("http://" .. host, base_of("http://" .. host, { allow_http = true }))
@@ -71,22 +70,22 @@ describe("base_url", function()
     end
   end)
 
-  it("has a scheme, and says so", function()
+  it("raises without a scheme", function()
     for _, base in ipairs { "api.retab.com", "//api.retab.com", "/v1", "api.retab.com/v1", "https:api.retab.com",
-      "https:/x",
-      "localhost:8080", "://x", "x" } do
+      "https:/x", "localhost:8080", "://x",
+      "x" } do
       refuse(base, "scheme")
     end
   end)
 
-  it("has no other scheme", function()
+  it("raises for a scheme other than https and http", function()
     for _, scheme in ipairs { "ftp", "file", "ws", "httpss", "gopher", "unix", "h2" } do
-      refuse(scheme .. "://api.retab.com", "scheme is " .. scheme)
+      refuse(scheme .. "://api.retab.com", "scheme")
       refuse(scheme .. "://localhost", "scheme", { allow_http = true })
     end
   end)
 
-  it("has no user information", function()
+  it("raises for user information", function()
     for _, user in ipairs { "me@", "me:secret@", "@", ":@", "127.0.0.1@", "a@b@" } do
       refuse("https://" .. user .. "api.retab.com", "user information")
       refuse("http://" .. user .. "localhost", "user information")
@@ -94,12 +93,17 @@ describe("base_url", function()
     refuse("http://localhost@evil.example", "user information")
   end)
 
-  it("does not show the user information that it refuses", function()
-    local _, message = pcall(base_of, "https://me:hunter2@api.retab.com")
-    assert.is_nil(message:find("hunter2", 1, true))
+  it("does not quote a URL that it refuses", function()
+    for _, base in ipairs {
+      "https://me:hunter2@api.retab.com", "https://api.retab.com?key=hunter2", "https://hunter2:x", "hunter2",
+      "hunter2://api.retab.com", "http://hunter2", "https://api.retab.com/ hunter2",
+    } do
+      local _, message = pcall(base_of, base)
+      assert.is_nil(message:find("hunter2", 1, true), message)
+    end
   end)
 
-  it("has no query and no fragment", function()
+  it("raises for a query or a fragment", function()
     refuse("https://api.retab.com?x=1", "query")
     refuse("https://api.retab.com/v1?x=1", "query")
     refuse("https://api.retab.com/?", "query")
@@ -107,22 +111,21 @@ describe("base_url", function()
     refuse("https://api.retab.com/v1#", "fragment")
   end)
 
-  it("has a host", function()
-    for _, base in ipairs { "https://", "https:///v1", "https://:443", "https://a b", "https://a,b", "https://[::1",
-      "https://::1",
-      "https://a:b", "https://[x]", "https://a:1:2", "https://%61", "https://a\\b" } do
+  it("raises without a valid host", function()
+    for _, base in ipairs { "https://", "https:///v1", "https://:443", "https://a b", "https://a,b", "https://[::1", "https://::1", "https://a:b",
+      "https://[x]", "https://a:1:2", "https://%61", "https://a\\b" } do
       refuse(base, "")
     end
   end)
 
-  it("has a port that there is", function()
+  it("raises for a port out of range", function()
     refuse("https://h:0", "port")
     refuse("https://h:65536", "port")
     refuse("https://h:99999999999999999999", "port")
     assert.equal("https://h:65535", base_of "https://h:65535")
   end)
 
-  it("has no space or control character", function()
+  it("raises for a space or a control character", function()
     for _, char in ipairs { " ", "\n", "\r", "\t", "\0", "\127", "\31" } do
       refuse("https://api.retab.com" .. char, "control character")
       refuse("https://api" .. char .. ".retab.com", "control character")
@@ -131,10 +134,38 @@ describe("base_url", function()
     end
   end)
 
-  it("is a string that is not empty", function()
+  it("raises for anything but a string that is not empty", function()
     refuse("", "")
     refuse(5, "")
     refuse({}, "")
     refuse(true, "")
+  end)
+end)
+
+describe("Plain http to this machine", function()
+  --- Returns true if the driver is told to use no proxy at all.
+  local function is_direct(options)
+    local driver = scripted.new { scripted.page {} }
+    options.api_key, options.driver = "sk_test", driver
+    assert(retab.new(options).workflows.experiments.runs.list {})
+    return driver.sent[1].direct or false
+  end
+
+  it("never goes through the environment's proxy, which would read the key", function()
+    for _, base in ipairs { "http://localhost", "http://127.0.0.1:8080/prefix", "http://[::1]:80" } do
+      assert.is_true(is_direct { base_url = base })
+      assert.is_true(is_direct { base_url = base, allow_http = true })
+      assert.is_true(is_direct { base_url = base, proxy = "http://proxy.example" })
+    end
+  end)
+
+  it("goes through a proxy where both proxy and allow_http are given", function()
+    assert.is_false(is_direct { base_url = "http://localhost", proxy = "http://proxy.example", allow_http = true })
+  end)
+
+  it("is the only kind of request that goes past the environment's proxy", function()
+    assert.is_false(is_direct { base_url = "https://api.example.com" })
+    assert.is_false(is_direct { base_url = "https://localhost" })
+    assert.is_false(is_direct { base_url = "http://api.example.com", allow_http = true })
   end)
 end)
