@@ -91,7 +91,7 @@ end
 
 --- Returns true if an unknown name can be quoted: it looks like the name of an option, and not like a key.
 local function is_showable(name)
-  return #name <= 32 and name:find("^[%a_]+$") ~= nil and not name:find("^[sp]k_")
+  return #name <= 32 and name:find("^[%a_]+$") ~= nil and not name:find("[sp]k_")
 end
 
 local function has(declaration, name)

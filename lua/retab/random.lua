@@ -5,19 +5,22 @@ local dates = require "retab.dates"
 local random = {}
 
 local function from_system(count)
-  local device = io and io.open("/dev/urandom", "rb")
+  local device = io and io.open and io.open("/dev/urandom", "rb")
   if not device then return nil end
   local bytes = device:read(count)
   device:close()
   return bytes and #bytes == count and bytes or nil
 end
 
---- Where no device can be read: math.random, shifted by an address and the time, which differ between processes.
+--- Where no device can be read: math.random, shifted by what differs between processes and calls (the address of a new
+--- table, the time), through the generator of Park and Miller, whose products fit a double.
 local function from_addresses(count)
-  local bytes, seed = {}, tostring({}) .. tostring(dates.now())
+  local state, bytes = 1, {}
+  local seed = tostring({}) .. tostring(dates.now()) .. tostring(os and os.clock and os.clock())
+  for index = 1, #seed do state = (state * 16807 + seed:byte(index)) % 2147483647 end
   for index = 1, count do
-    local shift = seed:byte((index - 1) % #seed + 1) * index
-    bytes[index] = string.char((math.random(0, 255) + shift) % 256)
+    state = state * 16807 % 2147483647
+    bytes[index] = string.char((math.random(0, 255) + state) % 256)
   end
   return table.concat(bytes)
 end
