@@ -1,16 +1,19 @@
---- retab.new and the client: options and their defaults as they are seen from outside, the environment, the key, close.
+--- retab.new and the client: options and their defaults, the environment, the key, close.
+local contains = require "spec.contains"
 local interpreter = require "spec.interpreter"
 local retab = require "retab"
 local scripted = require "spec.scripted_driver"
 
---- The environment of a process in which nothing of retab's is set.
+--- The environment of a process, without variables of this library.
 local function bare(more)
-  local environment = { RETAB_API_KEY = false, RETAB_API_BASE_URL = false, RETAB_BASE_URL = false }
+  local environment = {
+    RETAB_API_KEY = false, RETAB_API_BASE_URL = false, RETAB_BASE_URL = false, RETAB_AUTH = false, RETAB_DEBUG = false,
+  }
   for name, value in pairs(more or {}) do environment[name] = value end
   return environment
 end
 
---- What a script prints in such a process.
+--- Returns what a script prints in such a process.
 local function run(script, environment)
   local output, status = interpreter.run(script, bare(environment))
   assert.equal(0, status, output)
@@ -25,13 +28,13 @@ local function new(options, script)
   return client.workflows.experiments.runs, options.driver, client
 end
 
---- The message that retab.new raises at a line of this file.
+--- Returns the message that retab.new raises at a line of this file.
 local function refuse(options, ...)
   local ok, message = pcall(function()
     local client = retab.new(options)
     return client
   end)
-  assert.is_false(ok, "taken")
+  assert.is_false(ok)
   assert.matches("spec/init_spec%.lua:%d+: ", message)
   for _, word in ipairs { ... } do
     assert(message:find(word, 1, true), ("%q is not in the message: %s"):format(word, message))
@@ -40,13 +43,17 @@ local function refuse(options, ...)
 end
 
 describe("The module", function()
-  it("has a version, and null as a value", function()
+  it("has its version, null, and is_error", function()
     assert.matches("^%d+%.%d+%.%d+", retab._VERSION)
     assert.equal("userdata", type(retab.null))
     assert.equal(require("cjson").null, retab.null)
+    assert.is_false(retab.is_error {})
+    local runs = new({}, { scripted.status(404) })
+    local _, _, err = runs.list()
+    assert.is_true(retab.is_error(err))
   end)
 
-  it("loads no libcurl to build requests and to parse answers", function()
+  it("loads no libcurl to build requests and to parse responses", function()
     assert.equal("parsed 1 https://api.retab.com/v1/workflows/experiments/runs?limit=1", run [[
       local retab = require "retab"
       local runs = retab.new({ api_key = "k" }).workflows.experiments.runs
@@ -60,7 +67,7 @@ describe("The module", function()
     ]]:gsub("\t", " "))
   end)
 
-  it("needs no libcurl to be there for that", function()
+  it("does that on a machine without libcurl", function()
     assert.equal("true", run [[
       package.preload["retab.curl"] = function() error "there is no libcurl here" end
       local runs = require("retab").new({ api_key = "k" }).workflows.experiments.runs
@@ -70,7 +77,7 @@ describe("The module", function()
 end)
 
 describe("The key", function()
-  it("is an option or in the environment, the option first", function()
+  it("comes from the option, or else from RETAB_API_KEY", function()
     local script = [[
       local request = require("retab").new({ api_key = KEY }).workflows.experiments.runs.request()
       print(request.headers["Api-Key"])
@@ -81,7 +88,7 @@ describe("The key", function()
       { RETAB_API_KEY = "sk_env" }))
   end)
 
-  it("is missed where it is nowhere", function()
+  it("is required: without one retab.new raises, and says how to pass one", function()
     for _, environment in ipairs { {}, { RETAB_API_KEY = "" } } do
       local output = run([[
         local ok, message = pcall(function()
@@ -97,14 +104,15 @@ describe("The key", function()
     end
   end)
 
-  it("is checked where it comes from the environment, too", function()
+  it("is checked where it comes from RETAB_API_KEY, too", function()
     local output = run('print(pcall(require("retab").new))', { RETAB_API_KEY = "sk\nX: 1" })
     assert.matches("^false", output)
+    assert.matches("RETAB_API_KEY", output)
     assert.matches("control character", output)
     assert.is_nil(output:find "X: 1")
   end)
 
-  it("is not empty and has no control character", function()
+  it("must not be empty or have a control character", function()
     refuse({ api_key = "" }, "api_key", "empty")
     for code = 0, 31 do refuse({ api_key = "sk_" .. string.char(code) .. "x" }, "api_key", "control character") end
     refuse({ api_key = "sk\127" }, "control character")
@@ -112,17 +120,36 @@ describe("The key", function()
     refuse({ api_key = "\r\nX-Other: 1" }, "control character")
   end)
 
-  it("is a string or a function", function()
-    for _, value in ipairs { 5, true, {}, io.stdout } do refuse({ api_key = value }, "api_key", "string",
-      "function") end
+  it("must be a string or a function", function()
+    for _, value in ipairs { 5, true, {}, io.stdout } do
+      refuse({ api_key = value }, "api_key", "string", "function")
+    end
   end)
 
-  it("is not shown by what is raised of it", function()
-    assert.is_nil(refuse({ api_key = "sk_very_secret\n" }):find("sk_very_secret", 1, true))
-    assert.is_nil(refuse({ api_key = "sk_very_secret", nonsense = 1 }):find("sk_very_secret", 1, true))
+  it("is in no message that retab.new raises, wherever it is passed wrongly", function()
+    local key = "sk_live_verysecret"
+    for _, options in ipairs {
+      key, { key }, { [key] = 1 }, { [key] = key }, { ["x" .. key] = 1, api_key = "k" }, { api_key = key .. "\n" },
+      { api_key = key, nonsense = 1 }, { api_key = { key } }, { api_key = "k", auth = key },
+      { api_key = "k", base_url = key }, { api_key = "k", base_url = "https://" .. key .. "@h" },
+      { api_key = "k", base_url = "http://" .. key }, { api_key = "k", timeout = key }, { api_key = "k", driver = key },
+      { api_key = "k", headers = key }, { api_key = "k", headers = { [key .. " "] = "x" } },
+      { api_key = "k", headers = { ["X-Key"] = key .. "\n" } }, { api_key = "k", debug = key },
+      { api_key = "k", on_retry = key }, { api_key = "k", user_agent = key .. "\n" },
+      { api_key = "k", proxy = { key } },
+    } do
+      local message = refuse(options)
+      assert.is_nil(message:find("verysecret", 1, true), message)
+    end
+    for _, variable in ipairs { "RETAB_AUTH", "RETAB_API_BASE_URL", "RETAB_BASE_URL" } do
+      local output = run('print(pcall(require("retab").new, { api_key = "k" }))', { [variable] = key })
+      assert.matches("^false", output)
+      assert.matches(variable, output)
+      assert.is_nil(output:find("verysecret", 1, true), output)
+    end
   end)
 
-  it("is sent in its own header, or as a bearer's", function()
+  it("is sent as Api-Key, or in Authorization where auth is bearer, never as both", function()
     local headers = new().request().headers
     assert.equal("sk_secret_of_spec", headers["Api-Key"])
     assert.is_nil(headers.Authorization)
@@ -132,7 +159,7 @@ describe("The key", function()
     assert.is_nil(headers["Api-Key"])
   end)
 
-  it("may come from a function, asked each time and checked each time", function()
+  it("can come from a function, which is called for each request, and its result is checked", function()
     local keys = { "first", "second", "", 5, "new\nline" }
     local asked = 0
     local runs = new { api_key = function()
@@ -143,20 +170,50 @@ describe("The key", function()
     assert.equal("first", runs.request().headers["Api-Key"])
     assert.equal("second", runs.request().headers["Api-Key"])
     for _, word in ipairs { "empty", "string", "control character" } do
-      local ok, message = pcall(runs.request)
+      local ok, message = pcall(function()
+        local request = runs.request()
+        return request
+      end)
       assert.is_false(ok)
+      assert.matches("spec/init_spec%.lua:%d+: ", message)
       assert.matches("api_key", message)
       assert.matches(word, message)
+      assert.is_nil(message:find("new\nline", 1, true))
     end
     assert.equal(5, asked)
   end)
 
-  it("does not come out of tostring", function()
+  it("is not in tostring of the client, nor in its tables", function()
     local _, _, client = new { base_url = "https://api.example.com" }
+    assert.is_false(contains(client, "sk_secret_of_spec"))
     assert.is_nil(tostring(client):find("sk_secret_of_spec", 1, true))
     assert.matches("api%.example%.com", tostring(client))
     client:close()
     assert.is_nil(tostring(client):find("sk_secret_of_spec", 1, true))
+  end)
+end)
+
+describe("The option auth", function()
+  local script = [[
+    local client = require("retab").new { api_key = "sk_x", auth = AUTH }
+    local headers = client.workflows.experiments.runs.request().headers
+    print(headers["Api-Key"], headers.Authorization)
+  ]]
+
+  it("comes from the option, or else from RETAB_AUTH", function()
+    assert.equal("sk_x\tnil", run(script))
+    assert.equal("nil\tBearer sk_x", run(script, { RETAB_AUTH = "bearer" }))
+    assert.equal("sk_x\tnil", run(script, { RETAB_AUTH = "api-key" }))
+    assert.equal("sk_x\tnil", run(script, { RETAB_AUTH = "" }))
+    assert.equal("sk_x\tnil", run('AUTH = "api-key" ' .. script, { RETAB_AUTH = "bearer" }))
+    assert.equal("nil\tBearer sk_x", run('AUTH = "bearer" ' .. script, { RETAB_AUTH = "api-key" }))
+  end)
+
+  it("raises for another value of RETAB_AUTH, naming the variable", function()
+    local output = run('print(pcall(require("retab").new, { api_key = "k" }))', { RETAB_AUTH = "basic" })
+    assert.matches("^false", output)
+    assert.matches("RETAB_AUTH", output)
+    assert.matches("api%-key, bearer", output)
   end)
 end)
 
@@ -166,7 +223,7 @@ describe("The base URL", function()
     print((runs.request().url:gsub("/v1/workflows.*", "")))
   ]]
 
-  it("is api.retab.com unless something else is said", function()
+  it("is https://api.retab.com by default", function()
     assert.equal("https://api.retab.com", run(script))
   end)
 
@@ -179,11 +236,15 @@ describe("The base URL", function()
     assert.equal("https://c.example", run(script, { RETAB_BASE_URL = "https://c.example", RETAB_API_BASE_URL = "" }))
   end)
 
-  it("is checked where it comes from the environment, too", function()
-    local output = run('print(pcall(require("retab").new, { api_key = "k" }))',
-      { RETAB_API_BASE_URL = "http://api.retab.com" })
-    assert.matches("^false", output)
-    assert.matches("plain http", output)
+  it("is checked where it comes from the environment, and the message names the variable", function()
+    for _, variable in ipairs { "RETAB_API_BASE_URL", "RETAB_BASE_URL" } do
+      local output = run('print(pcall(require("retab").new, { api_key = "k" }))',
+        { [variable] = "http://api.retab.com" })
+      assert.matches("^false", output)
+      assert.matches("plain http", output)
+      assert.matches("%f[%w_]" .. variable .. "%f[^%w_]", output)
+      assert.is_nil(output:find("option 'base_url'", 1, true))
+    end
   end)
 end)
 
@@ -201,14 +262,14 @@ describe("The defaults", function()
     assert.is_nil(assert(runs.parse(200, {}, '{"data":[{"a":null}],"list_metadata":{}}')).data[1].a)
   end)
 
-  it("try a call that fails three times", function()
+  it("send a request that fails three times", function()
     local runs, driver = new({}, function() return scripted.status(503) end)
     local _, _, err = runs.list()
     assert.equal(3, #driver.sent)
     assert.equal(3, err.attempts)
   end)
 
-  it("give way to options", function()
+  it("are replaced by options", function()
     local runs, driver = new { timeout = 5, connect_timeout = 2, max_body_bytes = 1000, user_agent = "mine/1.0",
       headers = { Accept = "application/vnd.x+json", ["X-A"] = "1" } }
     assert(runs.list())
@@ -221,7 +282,7 @@ describe("The defaults", function()
     assert.matches("^retab%-lua/.*mine/1%.0", sent.headers["User-Agent"])
   end)
 
-  it("do not leak from one client to another", function()
+  it("are not changed by another client's options", function()
     new { headers = { ["X-A"] = "1" }, user_agent = "a", auth = "bearer" }
     local headers = new().request().headers
     assert.is_nil(headers["X-A"])
@@ -229,7 +290,7 @@ describe("The defaults", function()
     assert.is_nil(headers["User-Agent"]:find " a")
   end)
 
-  it("are not changed by what happens to the caller's table", function()
+  it("are replaced by the options as they were when the client was created", function()
     local options = { headers = { ["X-A"] = "1" } }
     local runs = new(options)
     options.headers["X-A"], options.headers["X-B"], options.api_key = "2", "3", "other"
@@ -241,10 +302,10 @@ describe("The defaults", function()
 end)
 
 describe("An option of retab.new", function()
-  it("is refused where it is not known, with the one that was meant", function()
+  it("that is unknown raises, and the message suggests the known one that is most like it", function()
     for wrong, right in pairs {
       apikey = "api_key", api_kye = "api_key", key = "api_key", apiKey = "api_key", baseurl = "base_url",
-        url = "base_url",
+      url = "base_url",
       timout = "timeout", retries = "max_retries", useragent = "user_agent", header = "headers", cafile = "ca_file",
       on_respnse = "on_response",
     } do
@@ -252,20 +313,20 @@ describe("An option of retab.new", function()
     end
   end)
 
-  it("is none that would switch TLS verification off", function()
+  it("cannot switch TLS verification off", function()
     for _, name in ipairs { "verify", "insecure", "ssl_verify", "verify_ssl", "tls_verify" } do
       refuse({ api_key = "sk_x", [name] = false }, "unknown option '" .. name .. "'")
     end
   end)
 
-  it("has its own type and range", function()
+  it("must have its own type and range", function()
     for name, values in pairs {
       auth = { "basic", "Bearer", "", 5, true }, base_url = { 5, "" }, allow_http = { "yes", 1 },
       timeout = { 0, -1, "60", true, 0 / 0 }, connect_timeout = { 0, -1, "10" }, deadline = { 0, -1, "5", {} },
-      max_retries = { -1, 0.5, "2", 0 / 0 }, max_body_bytes = { 0, -1, 1.5, "1M" }, max_connections = { 0, -1, 1.5,
-        "8" },
-      user_agent = { "", 5, {} }, headers = { "X: 1", 5, { "X" }, { ["X-A"] = "a\nb" }, { ["X A"] = "b" } },
-        proxy = { 5, {} },
+      max_retries = { -1, 0.5, "2", 0 / 0 }, max_body_bytes = { 0, -1, 1.5, "1M" },
+      max_connections = { 0, -1, 1.5, "8" },
+      user_agent = { "", 5, {}, "x\r\nX-Evil: 1" }, proxy = { 5, {}, "" }, debug = { 1, "yes", {} },
+      headers = { "X: 1", 5, { "X" }, { ["X-A"] = "a\nb" }, { ["X A"] = "b" } },
       ca_file = { "", 5 }, ca_path = { "", 5 }, on_request = { "f", {}, 5 }, on_response = { "f" }, on_retry = { true },
       driver = { "select", 5, true, {}, { send = print } },
     } do
@@ -273,16 +334,16 @@ describe("An option of retab.new", function()
     end
   end)
 
-  it("may be null, which is not given", function()
+  it("that is null counts as not given", function()
     local runs = new { base_url = retab.null, timeout = retab.null, on_retry = retab.null }
     assert.matches("^https://api%.retab%.com/", runs.request().url)
   end)
 
-  it("is in a table", function()
-    for _, options in ipairs { "sk_x", 5, true } do refuse(options, "options are a table") end
+  it("must be in a table", function()
+    for _, options in ipairs { "sk_x", 5, true } do refuse(options, "options must be a table") end
   end)
 
-  it("of a driver is a table of five functions", function()
+  it("named driver must be a name or a table with five functions", function()
     for _, missing in ipairs { "send", "await", "cancel", "sleep", "now" } do
       local driver = scripted.new {}
       driver[missing] = nil
@@ -292,7 +353,7 @@ describe("An option of retab.new", function()
 end)
 
 describe("A client", function()
-  it("counts what it did", function()
+  it("counts requests, retries and bytes", function()
     local body = scripted.page({ "a" }).body
     local runs, _, client = new({}, { scripted.page { "a" }, scripted.status(503, {}, "12345"), scripted.page { "a" } })
     assert.same({ requests = 0, retries = 0, bytes = 0, connections = 0 }, client:stats())
@@ -304,7 +365,7 @@ describe("A client", function()
     assert.equal(3, client:stats().requests)
   end)
 
-  it("counts apart from other clients", function()
+  it("has counts of its own", function()
     local runs = new()
     local _, _, other = new()
     assert(runs.list())
@@ -319,14 +380,23 @@ describe("A client", function()
     assert.equal(2, client:stats().connections)
   end)
 
-  it("takes its functions with a dot and with a colon", function()
-    local runs = new()
+  it("has functions that are called with a dot or a colon", function()
+    local runs, _, client = new()
     assert.same(runs.request { limit = 3 }, runs:request { limit = 3 })
     assert.same(runs.request(), runs:request())
     assert.same(runs.list({ limit = 1 }).data, runs:list({ limit = 1 }).data)
     local body = scripted.page({ "a" }).body
     assert.same(runs.parse(200, {}, body).data, runs:parse(200, {}, body).data)
     assert.equal("a", runs:parse(200, {}, body, { fields = { "id" } }).data[1].id)
+    assert.same(runs.all({}, { max_items = 1 }), runs:all({}, { max_items = 1 }))
+    assert.same(client.stats(), client:stats())
+    local spawned = {}
+    client.spawn(function(...) spawned[1] = select("#", ...) + (...) end, 5)
+    client:spawn(function(...) spawned[2] = select("#", ...) + (...) end, 6)
+    assert.same({ 6, 7 }, spawned)
+    client.close()
+    assert.matches("closed", tostring(client))
+    runs = new()
     local ok, message = pcall(function()
       local page = runs:list { limt = 1 }
       return page
@@ -335,19 +405,7 @@ describe("A client", function()
     assert.matches("'limt'", message)
   end)
 
-  it("gives a request that any HTTP stack can send", function()
-    local request = new({ base_url = "https://h.example" }).request({ limit = 2 }, { headers = { ["X-A"] = "1" } })
-    assert.equal("GET", request.method)
-    assert.equal("https://h.example/v1/workflows/experiments/runs?limit=2", request.url)
-    assert.same({ Accept = "application/json", ["Api-Key"] = "sk_secret_of_spec", ["X-A"] = "1",
-      ["User-Agent"] = request.headers["User-Agent"] }, request.headers)
-    local names = {}
-    for name in pairs(request) do names[#names + 1] = name end
-    table.sort(names)
-    assert.same({ "headers", "method", "url" }, names)
-  end)
-
-  it("asks its driver for nothing to build and to parse", function()
+  it("does not use its driver to build requests and to parse responses", function()
     local runs, driver = new()
     runs.request()
     runs.parse(200, {}, scripted.page({}).body)
@@ -358,11 +416,11 @@ describe("A client", function()
 end)
 
 describe("A closed client", function()
-  it("raises at whatever would send", function()
+  it("raises at the caller's line in every function that would send", function()
     local runs, driver, client = new()
     local line
     client:close()
-    for _, name in ipairs { "list", "iter", "pages" } do
+    for _, name in ipairs { "list", "iter", "pages", "all", "create" } do
       local ok, message = pcall(function()
         line = debug.getinfo(1, "l").currentline + 1
         local result = runs[name] { limit = 1 }
@@ -375,17 +433,21 @@ describe("A closed client", function()
     assert.same({}, driver.sent)
   end)
 
-  it("raises out of walks and pages that it began", function()
+  it("raises in the functions of its pages", function()
     local runs, driver, client = new({}, function() return scripted.page({ "a" }, { after = "a" }) end)
     local page = assert(runs.list())
-    local iterator = runs.iter({}, { prefetch = 0 })
     client:close()
     assert.has_error(function() page:next() end)
-    assert.has_error(function() iterator:next() end)
     assert.equal(1, #driver.sent)
   end)
 
-  it("may be closed again, and still counts", function()
+  it("raises in spawn", function()
+    local _, _, client = new()
+    client:close()
+    assert.has_error(function() client:spawn(print) end)
+  end)
+
+  it("can be closed again, and keeps its counts", function()
     local runs, _, client = new()
     assert(runs.list())
     client:close()
@@ -404,19 +466,74 @@ describe("A closed client", function()
     assert.equal(1, closed)
   end)
 
-  if _VERSION == "Lua 5.4" then
-    it("is closed at the end of its block where it is a variable to be closed", function()
-      local _, _, client = new()
-      assert(load("local client <close> = ...", "block", "t"))(client)
-      assert.has_error(function() client.workflows.experiments.runs.list() end)
-    end)
-  end
+  it("is closed at the end of the block of a to-be-closed variable", function()
+    local block = (loadstring or load)("local client <close> = ...", "block") -- luacheck: ignore 113
+    if not block then pending "this Lua has no to-be-closed variables" end
+    local _, _, client = new()
+    block(client)
+    assert.has_error(function() client.workflows.experiments.runs.list() end)
+  end)
 end)
 
-describe("user_agent", function()
-  it("takes no line of its own", function()
-    local ok, message = pcall(require("retab").new, { api_key = "sk_test", user_agent = "x\r\nX-Evil: 1" })
+describe("In a sandbox", function()
+  --- Loads the Lua files of this library in an environment without `io`, `os` and `debug`.
+  local function sandbox()
+    local names = {
+      "assert", "coroutine", "error", "getmetatable", "ipairs", "math", "newproxy", "next", "pairs", "pcall",
+      "rawequal", "rawget", "rawset", "select", "setmetatable", "string", "table", "tonumber", "tostring", "type",
+      "unpack", "xpcall", "_VERSION",
+    }
+    local environment, loaded = {}, {}
+    for _, name in ipairs(names) do environment[name] = rawget(_G, name) end
+    environment._G = environment
+    function environment.require(name)
+      if not name:find("^retab") or name == "retab.core" then return require(name) end
+      if loaded[name] then return loaded[name] end
+      local path = "lua/" .. name:gsub("%.", "/")
+      local file = io.open(path .. ".lua") or assert(io.open(path .. "/init.lua"))
+      local source = file:read("*a")
+      file:close()
+      local chunk
+      if setfenv then -- luacheck: ignore 113
+        chunk = setfenv(assert(loadstring(source, "=" .. name)), environment) -- luacheck: ignore 113
+      else
+        chunk = assert(load(source, "=" .. name, "t", environment))
+      end
+      loaded[name] = chunk() or true
+      return loaded[name]
+    end
+    return environment.require "retab"
+  end
+
+  it("without io, os and debug the library works with a driver of the caller's own", function()
+    local run_body = '{"id":"run_1","lifecycle":{"status":"completed"}}'
+    local driver = scripted.new({
+      scripted.status(503, { ["Retry-After"] = "Thu, 28 May 2026 20:27:00 GMT" }), scripted.page({ "a" }),
+      { status = 201, body = run_body }, { status = 200, body = run_body }, scripted.status(404),
+      scripted.page({ "b", "c" }), { failure = { kind = "connection" } },
+    }, { now = 5 })
+    local client = sandbox().new {
+      api_key = "sk_x", base_url = "https://api.example.com", driver = driver, debug = true, max_retries = 1,
+    }
+    local runs = client.workflows.experiments.runs
+    assert.equal("a", assert(runs.list { from_date = "2026-05-01" }).data[1].id)
+    assert.equal("run_1", assert(runs.create { experiment_id = "exp_1" }).id)
+    assert.equal("run_1", assert(runs.wait "run_1").id)
+    local _, _, err = runs.get "run_2"
+    assert.equal("not_found", err.kind)
+    assert.matches("not_found", tostring(err))
+    assert.equal(2, #assert(runs.all()))
+    local ok, message = pcall(runs.list, { limit = 0 })
     assert.is_false(ok)
-    assert.is_truthy(message:find("without control characters", 1, true))
+    assert.matches("'limit'", message)
+    _, _, err = runs.parse(503, { ["Retry-After"] = "Thu, 28 May 2026 20:27:00 GMT" }, "")
+    assert.is_nil(err.retry_after)
+    client:close()
+  end)
+
+  it("without os the key must be an option", function()
+    local ok, message = pcall(sandbox().new, {})
+    assert.is_false(ok)
+    assert.matches("no API key", message)
   end)
 end)

@@ -1,5 +1,5 @@
---- Parameters and options are checked before anything is sent; what is wrong is raised at the caller's line, naming the
---- parameter and what is allowed.
+--- Parameters and options are checked before anything is sent. An invalid one raises an error that points at the
+--- caller's line and names the parameter and what is allowed.
 local retab = require "retab"
 local scripted = require "spec.scripted_driver"
 
@@ -9,7 +9,7 @@ local runs = client.workflows.experiments.runs
 
 local statuses = { "pending", "queued", "running", "completed", "error", "cancelled" }
 
---- The message of what `f` raises at a line of this file; nothing was sent.
+--- Returns the message that `f` raises at a line of this file; nothing was sent.
 local function raised(f, ...)
   local arguments, count = { ... }, select("#", ...)
   local ok, message = pcall(function()
@@ -23,9 +23,9 @@ local function raised(f, ...)
   return message
 end
 
---- Raised by all that takes params, with all of these words in the message.
+--- Checks that every function that takes these parameters raises, with all of these words in the message.
 local function refuse(params, words, options)
-  for _, name in ipairs { "list", "iter", "pages", "request" } do
+  for _, name in ipairs { "list", "iter", "pages", "all", "request" } do
     local message = raised(runs[name], params, options)
     for _, word in ipairs(words) do
       assert(message:find(word, 1, true), ("%q is not in the message: %s"):format(word, message))
@@ -37,14 +37,14 @@ local function take(params, options)
   return runs.request(params, options).url
 end
 
-describe("A parameter that is not known", function()
-  it("is refused with the one that was meant", function()
+describe("An unknown parameter", function()
+  it("raises, and the message suggests the known one that is most like it", function()
     for wrong, right in pairs {
       experimentId = "experiment_id", experiment_Id = "experiment_id", experiment = "experiment_id",
       experimnet_id = "experiment_id", experiments_id = "experiment_id", EXPERIMENT_ID = "experiment_id",
       workflow = "workflow_id", workflowid = "workflow_id", workfow_id = "workflow_id", block = "block_id",
       stauts = "status", Status = "status", state = "status", exclude = "exclude_status",
-        exclude_stauts = "exclude_status",
+      exclude_stauts = "exclude_status",
       trigger = "trigger_type", triggertype = "trigger_type", from = "from_date", fromDate = "from_date",
       form_date = "from_date", to = "to_date", todate = "to_date", sort = "sort_by",
       sortBy = "sort_by", befor = "before", aftr = "after", limits = "limit", Limit = "limit", ordr = "order",
@@ -54,35 +54,43 @@ describe("A parameter that is not known", function()
     end
   end)
 
-  it("is refused without a guess where nothing is near", function()
+  it("raises without a suggestion where none is near", function()
     for _, name in ipairs { "xyzzy", "page_token", "q", "", "colour_of_the_sky" } do
       local message = raised(runs.list, { [name] = "x" })
       assert(message:find("unknown parameter '" .. name .. "'", 1, true), message)
       assert.is_nil(message:find "did you mean", message)
+      assert(message:find("experiment_id", 1, true), message)
     end
   end)
 
-  it("is refused where it is no name at all", function()
+  it("raises where its name is not a string", function()
     refuse({ "exp_abc" }, { "unknown parameter 1" })
     refuse({ [true] = 1 }, { "unknown parameter" })
     refuse({ [{}] = 1 }, { "unknown parameter" })
   end)
 
-  it("is refused even where its value is null", function()
+  it("that is an option raises, and the message says where to pass it", function()
+    for _, name in ipairs { "timeout", "deadline", "max_retries", "headers", "query", "null", "fields", "api_key",
+      "max_items", "max_pages", "prefetch", "parallel" } do
+      refuse({ [name] = 1 }, { "'" .. name .. "' is an option: pass it in the second table" })
+    end
+  end)
+
+  it("raises even where its value is null", function()
     refuse({ experimentId = retab.null }, { "experiment_id" })
   end)
 end)
 
-describe("Params", function()
-  it("are a table or nothing", function()
+describe("Parameters", function()
+  it("must be a table or nil", function()
     for _, params in ipairs { "exp_abc", 5, true, print } do
-      refuse(params, { "params are a table", type(params) })
+      refuse(params, { "must be a table", type(params) })
     end
     take(nil)
     take {}
   end)
 
-  it("that are nil or null are not given", function()
+  it("that are nil or null count as not given", function()
     local bare = take {}
     for _, name in ipairs {
       "workflow_id", "experiment_id", "block_id", "status", "exclude_status", "trigger_type", "from_date", "to_date",
@@ -94,7 +102,7 @@ describe("Params", function()
     assert.matches("after=a$", take { before = retab.null, after = "a" })
   end)
 
-  it("are not changed", function()
+  it("and options are not changed", function()
     local params = { experiment_id = "exp", limit = 5.0, from_date = 0, after = retab.null }
     local options = { query = { a = 1 }, headers = { a = 1 }, fields = { "id" } }
     take(params, options)
@@ -102,18 +110,20 @@ describe("Params", function()
     assert.same({ query = { a = 1 }, headers = { a = 1 }, fields = { "id" } }, options)
   end)
 
-  it("that are strings are not empty, and nothing else", function()
-    for _, name in ipairs { "workflow_id", "experiment_id", "block_id", "trigger_type", "sort_by", "before",
-      "after" } do
+  it("that are strings must not be empty or of another type", function()
+    for _, name in ipairs {
+      "workflow_id", "experiment_id", "block_id", "trigger_type", "sort_by", "before", "after",
+    } do
       for _, value in ipairs { "", 5, true, false, {}, print, io.stdout } do
         refuse({ [name] = value }, { "'" .. name .. "'", "string" })
       end
-      for _, value in ipairs { "x", " ", "../?&=#", "é", "\0", "wrk_-1",
-        ("x"):rep(1000) } do take { [name] = value } end
+      for _, value in ipairs { "x", " ", "../?&=#", "é", "\0", "wrk_-1", ("x"):rep(1000) } do
+        take { [name] = value }
+      end
     end
   end)
 
-  it("name the value that came", function()
+  it("appear in the message with the value that was given", function()
     refuse({ experiment_id = 5 }, { "'experiment_id'", "5" })
     refuse({ status = "done" }, { '"done"' })
     refuse({ experiment_id = {} }, { "a table" })
@@ -123,7 +133,7 @@ describe("Params", function()
 end)
 
 describe("status and exclude_status", function()
-  it("are one of the six", function()
+  it("must be one of the six statuses", function()
     for _, name in ipairs { "status", "exclude_status" } do
       for _, status in ipairs(statuses) do assert.matches(name .. "=" .. status .. "$", take { [name] = status }) end
       for _, status in ipairs { "done", "Completed", "", "completed ", "failed", "canceled", 5, true, {} } do
@@ -134,7 +144,7 @@ describe("status and exclude_status", function()
 end)
 
 describe("order", function()
-  it("is asc or desc", function()
+  it("must be asc or desc", function()
     assert.matches("order=asc$", take { order = "asc" })
     assert.matches("order=desc$", take { order = "desc" })
     for _, order in ipairs { "ASC", "up", "", 1, true, "descending" } do refuse({ order = order }, { "'order'",
@@ -143,7 +153,7 @@ describe("order", function()
 end)
 
 describe("limit", function()
-  it("is a whole number from 1 to 100", function()
+  it("must be an integer from 1 to 100", function()
     for limit = 1, 100 do assert.matches("limit=" .. limit .. "$", take { limit = limit }) end
     for _, limit in ipairs {
       101, 0, -1, 1.5, 100.5, 1000, 1e300, math.huge, -math.huge, 0 / 0, "10", "x", true, false, {},
@@ -151,12 +161,12 @@ describe("limit", function()
       refuse({ limit = limit }, { "'limit'", "from 1 to 100" })
     end
     refuse({ limit = 101 }, { "101" })
-    refuse({ limit = 0 }, { "0 is not allowed" })
+    refuse({ limit = 0 }, { "must be an integer", "got 0" })
   end)
 end)
 
 describe("before and after", function()
-  it("are not given together", function()
+  it("cannot be given together", function()
     refuse({ before = "a", after = "b" }, { "'before'", "'after'" })
     take { before = "a" }
     take { after = "b" }
@@ -164,7 +174,7 @@ describe("before and after", function()
 end)
 
 describe("from_date and to_date", function()
-  it("are dates", function()
+  it("must be dates", function()
     for _, name in ipairs { "from_date", "to_date" } do
       for _, date in ipairs { "2026-02-30", "tomorrow", "", "2026-1-1", "2026-05-02T25:00:00Z", true, {}, 0 / 0 } do
         refuse({ [name] = date }, { "'" .. name .. "'", "YYYY-MM-DD", "RFC 3339", "epoch seconds" })
@@ -173,14 +183,15 @@ describe("from_date and to_date", function()
     refuse({ from_date = "2026-02-30" }, { '"2026-02-30"' })
   end)
 
-  it("do not run backwards", function()
+  it("must not be in the wrong order", function()
     refuse({ from_date = "2026-05-02", to_date = "2026-05-01" },
       { "'from_date'", "2026-05-02", "later than to_date", "2026-05-01" })
+    refuse({ from_date = 1777719601, to_date = 1777719600 }, { "'from_date'", "later than to_date" })
   end)
 end)
 
 describe("An option of a call", function()
-  it("is refused where it is not known, with the one that was meant", function()
+  it("that is unknown raises, and the message suggests the known one that is most like it", function()
     for wrong, right in pairs { timout = "timeout", Timeout = "timeout", retries = "max_retries", header = "headers",
       field = "fields", dead_line = "deadline", maxRetries = "max_retries" } do
       refuse({}, { "unknown option '" .. wrong .. "'", "did you mean '" .. right .. "'?" }, { [wrong] = 1 })
@@ -189,17 +200,27 @@ describe("An option of a call", function()
     refuse({}, { "unknown option" }, { 5 })
   end)
 
-  it("is in a table", function()
-    for _, options in ipairs { "x", 5, true, print } do refuse({}, { "options are a table" }, options) end
+  it("that is a parameter raises, and the message says where to pass it", function()
+    for _, name in ipairs {
+      "workflow_id", "experiment_id", "block_id", "status", "exclude_status", "trigger_type", "from_date", "to_date",
+      "sort_by", "before", "after", "limit", "order",
+    } do
+      refuse({}, { "'" .. name .. "' is a parameter: pass it in the first table" }, { [name] = 1 })
+    end
   end)
 
-  it("has its own type and range", function()
+  it("must be in a table", function()
+    for _, options in ipairs { "x", 5, true, print } do refuse({}, { "options must be a table" }, options) end
+  end)
+
+  it("must have its own type and range", function()
     for name, values in pairs {
       timeout = { 0, -1, "5", true, 0 / 0 }, deadline = { 0, -0.5, "5", {} }, max_retries = { -1, 1.5, "2", true,
         0 / 0 },
       headers = { "X: 1", 5, { 5 }, { ["X-A"] = {} }, { ["X-A"] = true }, { ["X A"] = "1" }, { [""] = "1" },
         { ["X-A"] = "1\r\nX-B: 2" }, { ["X-A"] = "a\0" }, { ["X-A:"] = "1" }, { ["X-A\n"] = "1" } },
-      query = { "a=b", 5, true }, fields = { "id", 5, { 5 }, { "" }, { "a." }, { "a..b" } },
+      query = { "a=b", 5, true }, api_key = { "", 5, {}, "sk\n" },
+      fields = { "id", 5, { 5 }, { "" }, { "a." }, { "a..b" } },
     } do
       for _, value in ipairs(values) do refuse({}, { "'" .. name .. "'" }, { [name] = value }) end
     end
@@ -207,7 +228,7 @@ describe("An option of a call", function()
       fields = { "id", "lifecycle.status" }, null = false })
   end)
 
-  it("of a walk is none of list and request", function()
+  it("of a walk is unknown to list and request", function()
     for _, name in ipairs { "max_items", "max_pages", "prefetch", "parallel" } do
       for _, method in ipairs { "list", "request" } do
         local message = raised(runs[method], {}, { [name] = 1 })
@@ -216,16 +237,16 @@ describe("An option of a call", function()
     end
   end)
 
-  it("of a walk is a whole number of at least 1, and 0 where it is prefetch", function()
+  it("of a walk must be an integer of at least 1, or of at least 0 for prefetch", function()
     for _, name in ipairs { "max_items", "max_pages", "prefetch", "parallel" } do
-      for _, method in ipairs { "iter", "pages" } do
+      for _, method in ipairs { "iter", "pages", "all" } do
         for _, value in ipairs { -1, 1.5, "1", true, {}, 0 / 0, math.huge } do
           local message = raised(runs[method], {}, { [name] = value })
           assert(message:find("'" .. name .. "'", 1, true), message)
-          assert(message:find("whole number", 1, true), message)
+          assert(message:find("must be an integer", 1, true), message)
         end
         if name == "prefetch" then
-          runs[method]({}, { prefetch = 0 }):close()
+          if method ~= "all" then runs[method]({}, { prefetch = 0 }):close() end
         else
           assert(raised(runs[method], {}, { [name] = 0 }):find("'" .. name .. "'", 1, true))
         end
@@ -234,7 +255,7 @@ describe("An option of a call", function()
   end)
 end)
 
-describe("What is raised", function()
+describe("An error about arguments", function()
   --- The line that an error of this file points at.
   local function line_of(ok, message)
     assert.is_false(ok)
@@ -263,7 +284,7 @@ describe("What is raised", function()
     end
   end)
 
-  it("points there with retab.new and parse, too", function()
+  it("points at the line of retab.new and parse, too", function()
     local line
     local ok, message = pcall(function()
       line = here() + 1
@@ -279,7 +300,7 @@ describe("What is raised", function()
     assert.equal(line, line_of(ok, message))
   end)
 
-  it("points there from within a coroutine, and through pcall itself", function()
+  it("points at the line of the call in a coroutine, and where pcall calls the function", function()
     local line = here() + 1
     assert.equal(line, line_of(pcall(runs.list, { limit = 0 })))
     local ok, message = coroutine.resume(coroutine.create(function()
@@ -290,7 +311,7 @@ describe("What is raised", function()
     assert.equal(line, line_of(ok, message))
   end)
 
-  it("comes from a walk when it is made, not at its first step", function()
+  it("is raised when a walk is created, not at its first step", function()
     for _, method in ipairs { "iter", "pages" } do
       assert.is_false((pcall(runs[method], { limit = 0 })))
       assert.is_false((pcall(runs[method], {}, { prefetch = -1 })))
@@ -298,25 +319,86 @@ describe("What is raised", function()
   end)
 end)
 
-describe("runs.parse", function()
-  it("raises for what is no answer", function()
+describe("parse", function()
+  it("raises for arguments that are not a response", function()
     for _, arguments in ipairs { {}, { "200" }, { {} }, { 200, "text/html" }, { 200, {}, 5 }, { 200, {}, {} } } do
       raised(runs.parse, arguments[1], arguments[2], arguments[3])
     end
     raised(runs.parse, 200, {}, "{}", "options")
     assert.matches("unknown option 'nul'", raised(runs.parse, 200, {}, "{}", { nul = 1 }))
+    assert.matches("'limit' is a parameter", raised(runs.parse, 200, {}, "{}", { limit = 1 }))
+  end)
+
+  it("returns a page whose next and prev raise, since it has no client", function()
+    local page = runs.parse(200, {}, '{"data":[],"list_metadata":{"before":"a","after":"b"}}')
+    assert.is_true(page:has_more())
+    assert.matches("parse", raised(page.next, page))
+    assert.matches("parse", raised(page.prev, page))
   end)
 end)
 
-describe("fields", function()
-  local keyed = require("retab").new { api_key = "sk_test", base_url = "http://localhost" }
-
-  it("are an array of paths, and nothing else", function()
-    for _, wrong in ipairs { { x = "id" }, { "id", 5 }, { "a..b" }, { "" }, "id" } do
-      local ok, message = pcall(keyed.workflows.experiments.runs.request, {}, { fields = wrong })
-      assert.is_false(ok)
-      assert.is_truthy(message:find('an array of paths such as "lifecycle.status" is expected', 1, true), message)
+describe("The option fields", function()
+  it("must be an array of paths", function()
+    for _, wrong in ipairs { { x = "id" }, { "id", 5 }, { "a..b" }, { "" }, { ".a" }, "id", { "id", x = 1 } } do
+      refuse({}, { "'fields'", "array of paths" }, { fields = wrong })
     end
-    assert.is_truthy(keyed.workflows.experiments.runs.request({}, { fields = { "id", "lifecycle.status" } }))
+    assert.is_truthy(take({}, { fields = { "id", "lifecycle.status" } }))
+  end)
+end)
+
+describe("The key", function()
+  local key = "sk_live_secretsecret"
+
+  --- Checks that a message of any kind that is raised does not contain the key.
+  local function hides(own_runs, ...)
+    for _, name in ipairs { "list", "iter", "pages", "all", "request" } do
+      local message = raised(own_runs[name], ...)
+      assert.is_nil(message:find(key, 1, true), message)
+      assert.is_nil(message:find("secretsecret", 1, true), message)
+    end
+  end
+
+  local keyed = {
+    ["a string"] = retab.new({ api_key = key, driver = driver }).workflows.experiments.runs,
+    ["a function that was not called yet"] = retab.new({ api_key = function() return key end, driver = driver })
+      .workflows.experiments.runs,
+  }
+
+  for what, own_runs in pairs(keyed) do
+    it("is in no message wherever it is passed wrongly, for a client whose key is " .. what, function()
+      for _, params in ipairs {
+        key, { key }, { [key] = 1 }, { ["x" .. key] = 1 }, { status = key }, { limit = key }, { order = key },
+        { from_date = key }, { before = key, after = key }, { timeout = key }, { status = "x " .. key },
+        { experiment_id = { key } },
+      } do
+        hides(own_runs, params)
+      end
+      for _, options in ipairs {
+        key, { key }, { [key] = 1 }, { timeout = key }, { headers = key }, { headers = { [key] = "a\nb" } },
+        { query = key }, { query = { status = key } }, { fields = key }, { max_retries = key },
+        { api_key = { key } }, { api_key = key .. "\n" }, { status = key },
+      } do
+        hides(own_runs, {}, options)
+      end
+    end)
+  end
+
+  it("of a call is hidden, too, and so is the client's after a call with another one", function()
+    local own = "sk_of_the_client"
+    local own_runs = retab.new({ api_key = own, driver = driver }).workflows.experiments.runs
+    own_runs.request({}, { api_key = key })
+    hides(own_runs, { status = key })
+    assert.is_nil(raised(own_runs.list, { status = own }):find(own, 1, true))
+    own_runs = retab.new({ api_key = own, driver = driver }).workflows.experiments.runs
+    hides(own_runs, { status = key }, { api_key = key })
+  end)
+
+  it("is not shown as a number", function()
+    local message = raised(runs.list, {}, { api_key = 7305550123 })
+    assert.is_nil(message:find("7305550123", 1, true), message)
+    message = raised(retab.new, { api_key = 7305550123 })
+    assert.is_nil(message:find("7305550123", 1, true), message)
+    message = raised(retab.new, 7305550123)
+    assert.is_nil(message:find("7305550123", 1, true), message)
   end)
 end)

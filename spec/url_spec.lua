@@ -112,8 +112,8 @@ describe("base_url", function()
   end)
 
   it("raises without a valid host", function()
-    for _, base in ipairs { "https://", "https:///v1", "https://:443", "https://a b", "https://a,b", "https://[::1", "https://::1", "https://a:b",
-      "https://[x]", "https://a:1:2", "https://%61", "https://a\\b" } do
+    for _, base in ipairs { "https://", "https:///v1", "https://:443", "https://a b", "https://a,b", "https://[::1",
+      "https://::1", "https://a:b", "https://[x]", "https://a:1:2", "https://%61", "https://a\\b" } do
       refuse(base, "")
     end
   end)
