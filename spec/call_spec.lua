@@ -1,3 +1,6 @@
+--- One call: retries, delays, deadline, headers, the key, hooks, debug, errors, and what a closed client does.
+local contains = require "spec.contains"
+local interpreter = require "spec.interpreter"
 local retab = require "retab"
 local scripted = require "spec.scripted_driver"
 
@@ -17,7 +20,7 @@ end
 
 local page = scripted.page { "run_1" }
 
---- Names in lower case; a name that is there in two spellings fails the spec.
+--- Returns the headers with names in lower case. A name in two spellings fails the spec.
 local function lower(headers)
   local lowered = {}
   for name, value in pairs(headers) do
@@ -27,25 +30,12 @@ local function lower(headers)
   return lowered
 end
 
---- Whether `text` stands anywhere in a value, in keys of tables too.
-local function holds(value, text, seen)
-  if type(value) == "string" then return value:find(text, 1, true) ~= nil end
-  if type(value) ~= "table" then return false end
-  seen = seen or {}
-  if seen[value] then return false end
-  seen[value] = true
-  for k, v in pairs(value) do
-    if holds(k, text, seen) or holds(v, text, seen) then return true end
-  end
-  return false
-end
-
 local function ratio_of(delay, attempt)
   return delay / math.min(8, 0.5 * 2 ^ attempt)
 end
 
 describe("a retry", function()
-  it("follows exactly the statuses that a second try may help", function()
+  it("follows 408, 429, 500, 502, 503 and 504, and no other status", function()
     local retried = { [408] = true, [429] = true, [500] = true, [502] = true, [503] = true, [504] = true }
     for _, range in ipairs { { 300, 308 }, { 400, 431 }, { 451, 451 }, { 500, 511 }, { 520, 530 }, { 599, 599 } } do
       for status = range[1], range[2] do
@@ -75,7 +65,7 @@ describe("a retry", function()
     end
   end)
 
-  it("does not follow an answer that is no page", function()
+  it("does not follow a response that is not a page", function()
     local runs, driver = new { { status = 200, headers = { ["Content-Type"] = "text/html" }, body = "<p>" } }
     local _, _, err = runs.list {}
     assert.equal("decode", err.kind)
@@ -84,7 +74,7 @@ describe("a retry", function()
     assert.equal(1, err.attempts)
   end)
 
-  it("sends the same request again, a GET", function()
+  it("sends the same request again", function()
     local runs, driver = new { scripted.status(503), scripted.status(500), page }
     assert(runs.list { experiment_id = "exp_1", limit = 7 })
     for _, request in ipairs(driver.sent) do
@@ -96,7 +86,7 @@ describe("a retry", function()
     assert.equal(3, #driver.sent)
   end)
 
-  it("ends with the first page, which tells nothing of the tries before", function()
+  it("ends with the first page, without an error", function()
     local runs, driver = new { { failure = { kind = "connection", message = "reset" } }, page }
     local got, message, err = runs.list {}
     assert.equal("run_1", got.data[1].id)
@@ -105,7 +95,7 @@ describe("a retry", function()
     assert.equal(2, #driver.sent)
   end)
 
-  it("happens as often as max_retries says, the call's before the client's", function()
+  it("happens up to max_retries times, the call's option or else the client's", function()
     for _, case in ipairs { { nil, nil, 3 }, { 0, nil, 1 }, { 4, nil, 5 }, { 0, 2, 3 }, { 5, 0, 1 } } do
       local runs, driver = new(always(scripted.status(500)), { max_retries = case[1] })
       local _, _, err = runs.list({}, { max_retries = case[2] })
@@ -114,7 +104,7 @@ describe("a retry", function()
     end
   end)
 
-  it("reports the last error, not the first", function()
+  it("that fails returns the last error, not the first", function()
     local runs = new { scripted.status(500), scripted.status(502), scripted.status(404) }
     local _, message, err = runs.list {}
     assert.equal("this is a 404", message)
@@ -147,7 +137,7 @@ describe("a delay", function()
     return driver.slept[1], got, err, #driver.sent
   end
 
-  it("is what Retry-After says in seconds, in any case of the name", function()
+  it("follows the seconds of Retry-After, in any case of the name", function()
     assert.equal(7, (first_delay { ["Retry-After"] = "7" }))
     assert.equal(7, (first_delay { ["retry-after"] = "7" }))
     assert.equal(0, (first_delay { ["RETRY-AFTER"] = "0" }))
@@ -155,13 +145,13 @@ describe("a delay", function()
     assert.equal(120, (first_delay { ["retry-after"] = "120" }))
   end)
 
-  it("is what Retry-After-Ms says, rather than Retry-After", function()
+  it("follows Retry-After-Ms rather than Retry-After", function()
     assert.equal(0.25, (first_delay { ["retry-after-ms"] = "250" }))
     assert.equal(0.25, (first_delay { ["Retry-After-Ms"] = "250", ["Retry-After"] = "90" }))
     assert.equal(120, (first_delay { ["retry-after-ms"] = "120000" }))
   end)
 
-  it("is the time until the date that Retry-After names, by the driver's clock", function()
+  it("follows the date of Retry-After, by the driver's clock", function()
     assert.equal(20, (first_delay { ["Retry-After"] = "Thu, 28 May 2026 20:27:00 GMT" }))
     assert.equal(20, (first_delay { ["Retry-After"] = "Thursday, 28-May-26 20:27:00 GMT" }))
     assert.equal(20, (first_delay { ["Retry-After"] = "Thu May 28 20:27:00 2026" }))
@@ -169,13 +159,13 @@ describe("a delay", function()
     assert.equal(120, (first_delay { ["Retry-After"] = "Thu, 28 May 2026 20:28:40 GMT" }))
   end)
 
-  it("is obeyed after failures of the server too", function()
+  it("follows Retry-After with a 503, too", function()
     local runs, driver = new { scripted.status(503, { ["retry-after"] = "11" }), page }
     assert(runs.list {})
     assert.same({ 11 }, driver.slept)
   end)
 
-  it("is the usual one where the server's wish makes no sense", function()
+  it("is the default one where Retry-After is not valid", function()
     for _, text in ipairs { "", "soon", "-5", "1e2x", "Thu, 99 May 2026 20:27:00 GMT", "nan", "inf", "0x10" } do
       local delay, got = first_delay { ["Retry-After"] = text }
       assert.is_truthy(got, text)
@@ -185,7 +175,7 @@ describe("a delay", function()
     assert.equal(3, delay)
   end)
 
-  it("beyond 120 s is not begun: the error comes at once and says how long", function()
+  it("beyond 120 s is not begun: the error returns at once, with retry_after", function()
     for _, case in ipairs {
       { { ["Retry-After"] = "121" }, 121 },
       { { ["Retry-After"] = "86400" }, 86400 },
@@ -203,7 +193,7 @@ describe("a delay", function()
     end
   end)
 
-  it("is told in retry_after too when the tries are used up, and only there", function()
+  it("that the server asked for is in retry_after after the last attempt", function()
     local runs = new(always(scripted.status(429, { ["retry-after"] = "2" })))
     local _, _, err = runs.list {}
     assert.equal(2, err.retry_after)
@@ -214,7 +204,7 @@ describe("a delay", function()
 end)
 
 describe("the deadline", function()
-  it("has no wait begun that would pass it: the last error returns", function()
+  it("is never passed by a wait: the last error returns", function()
     local runs, driver = new(always { status = 503, takes = 1 }, { max_retries = 50, deadline = 3 })
     local began = driver.clock
     local _, _, err = runs.list {}
@@ -225,7 +215,7 @@ describe("the deadline", function()
     assert.is_true(driver.clock - began <= 3)
   end)
 
-  it("counts what the server asks for", function()
+  it("includes the delay that the server asks for", function()
     local runs, driver = new(always(scripted.status(429, { ["retry-after"] = "30" })), { deadline = 29 })
     local _, _, err = runs.list {}
     assert.equal("rate_limit", err.kind)
@@ -236,7 +226,7 @@ describe("the deadline", function()
     assert.same({ 30 }, driver.slept)
   end)
 
-  it("cuts a transfer, which is a timeout then", function()
+  it("cuts a transfer, which is then of kind timeout", function()
     local runs, driver = new(always { status = 200, takes = 1000 }, { deadline = 5 })
     local began = driver.clock
     local _, _, err = runs.list {}
@@ -246,7 +236,7 @@ describe("the deadline", function()
     assert.equal(1, err.attempts)
   end)
 
-  it("leaves each try what is left of it, and no more than the timeout", function()
+  it("bounds each attempt by the time that is left, and by timeout", function()
     local runs, driver = new({
       { failure = { kind = "connection", message = "reset" }, takes = 4 }, { status = 200, takes = 1000 },
     }, { deadline = 10, timeout = 6 })
@@ -261,7 +251,7 @@ describe("the deadline", function()
     assert.is_true(math.abs(driver.clock - began - 10) < 1e-6)
   end)
 
-  it("bounds a call whatever the server does", function()
+  it("bounds a call whatever the server sends", function()
     math.randomseed(11)
     for _ = 1, scripted.times(200) do
       local deadline = math.random() * 20
@@ -278,7 +268,7 @@ describe("the deadline", function()
     end
   end)
 
-  it("is there only where it was asked for", function()
+  it("does not exist by default", function()
     local runs, driver = new(always { status = 503, takes = 60 }, { max_retries = 30 })
     runs.list {}
     assert.equal(31, #driver.sent)
@@ -286,7 +276,7 @@ describe("the deadline", function()
 end)
 
 describe("an option of a call", function()
-  it("goes before the client's", function()
+  it("wins over the client's", function()
     local runs, driver = new(always(page), { timeout = 7, headers = { ["X-Team"] = "a", ["X-Kept"] = "k" } })
     assert(runs.list {})
     assert(runs.list({}, { timeout = 3, headers = { ["x-team"] = "b" } }))
@@ -312,7 +302,7 @@ describe("an option of a call", function()
 end)
 
 describe("the headers", function()
-  it("are the key, who asks and what is accepted", function()
+  it("are the key, the user agent and what is accepted", function()
     local runs, driver = new(always(page))
     assert(runs.list {})
     assert.same({ ["api-key"] = key, ["user-agent"] = "retab-lua/" .. retab._VERSION, accept = "application/json" },
@@ -351,9 +341,9 @@ describe("the headers", function()
 end)
 
 describe("a key from a function", function()
-  it("is asked for once per attempt", function()
+  it("is requested once per attempt", function()
     local asked = 0
-    local runs, driver = new({ scripted.status(401 + 99), scripted.status(503), page }, {
+    local runs, driver = new({ scripted.status(500), scripted.status(503), page }, {
       api_key = function()
         asked = asked + 1
         return "key_number_" .. asked
@@ -367,7 +357,7 @@ describe("a key from a function", function()
     end
   end)
 
-  it("raises at the caller's line where it is none, and sends nothing", function()
+  it("that cannot be sent raises at the caller's line", function()
     for _, bad in ipairs { "", "two\nlines", 12, false } do
       local runs, driver = new({}, { api_key = function() return bad end })
       local ok, message = pcall(function() return runs.list {} end)
@@ -377,7 +367,7 @@ describe("a key from a function", function()
     end
   end)
 
-  it("passes on what the function raises", function()
+  it("that raises passes its error to the caller", function()
     local problem = {}
     local runs = new({}, { api_key = function() error(problem) end })
     local ok, raised = pcall(runs.list, {})
@@ -387,7 +377,7 @@ describe("a key from a function", function()
 end)
 
 describe("the key", function()
-  it("stands nowhere in an error, whatever the answer echoes", function()
+  it("is nowhere in an error, whatever the response repeats", function()
     local bodies = {
       ('{"detail":"no such key %s"}'):format(key), ('{"detail":{"message":"%s?","code":"%s"}}'):format(key, key),
       ('{"detail":[{"loc":["header"],"msg":"bad %s","type":"t"}]}'):format(key), key, ("<p>%s</p>"):format(key),
@@ -401,17 +391,17 @@ describe("the key", function()
             ["content-type"] = status == 200 and "text/" .. key or "application/json" },
         })
         local _, message, err = runs.list({ experiment_id = "exp_1" }, { max_retries = 0 })
-        assert.is_false(holds(message, key))
-        assert.is_false(holds(err, key))
-        assert.is_false(holds(tostring(err), key))
+        assert.is_false(contains(message, key))
+        assert.is_false(contains(err, key))
+        assert.is_false(contains(tostring(err), key))
       end
     end
     local runs = new(always { failure = { kind = "connection", message = "no route for " .. key } })
     local _, message, err = runs.list {}
-    assert.is_false(holds(message, key) or holds(err, key))
+    assert.is_false(contains(message, key) or contains(err, key))
   end)
 
-  it("is redacted in what the hooks see, however short it is", function()
+  it("is masked in what hooks see, however short it is", function()
     for _, secret in ipairs { key, "k9" } do
       for _, auth in ipairs { "api-key", "bearer" } do
         local seen = {}
@@ -423,10 +413,10 @@ describe("the key", function()
         assert(runs.list {})
         assert.equal(3 + 2 + 2, #seen)
         for _, event in ipairs(seen) do
-          if secret == key then assert.is_false(holds(event, key)) end
+          if secret == key then assert.is_false(contains(event, key)) end
           if event.method then
             local headers = lower(event.headers)
-            assert.is_false(holds(headers[auth == "bearer" and "authorization" or "api-key"], secret))
+            assert.is_false(contains(headers[auth == "bearer" and "authorization" or "api-key"], secret))
           end
         end
         local sent = lower(driver.sent[1].headers)
@@ -436,16 +426,46 @@ describe("the key", function()
     end
   end)
 
-  it("is not shown by the client or by its tables", function()
+  it("is masked in a page's request id, and in the error of a repeated cursor", function()
+    for _, spelled in ipairs { key, (key:gsub("%W", function(char) return ("%%%02x"):format(char:byte()) end)) } do
+      local answer = scripted.page({ "run_1" }, { after = key })
+      answer.headers["x-request-id"] = "req_" .. spelled
+      local runs = new(always(answer))
+      local got = assert(runs.list { after = key })
+      assert.equal("req_***", got.request_id)
+      local none, message, err = got:next()
+      assert.is_nil(none)
+      assert.equal("cursor_loop", err.kind)
+      assert.is_false(contains(message, key) or contains(err, key) or contains(tostring(err), key))
+    end
+  end)
+
+  it("is masked in every error of a call with the key as a parameter", function()
+    for _, answer in ipairs {
+      scripted.status(500), { failure = { kind = "timeout", message = "late" } }, { status = 200, body = "[]" },
+    } do
+      local seen = {}
+      local function hook(event) seen[#seen + 1] = event end
+      local runs = new(always(answer), { on_request = hook, on_response = hook, on_retry = hook })
+      local _, message, err = runs.list({ experiment_id = key }, { query = { x = key }, headers = { ["X-A"] = key } })
+      assert.is_false(contains(message, key) or contains(err, key) or contains(tostring(err), key))
+      for _, event in ipairs(seen) do
+        assert.is_false(contains(event, key))
+        assert.is_nil((event.url or ""):find("sk_test_4f9a", 1, true))
+      end
+    end
+  end)
+
+  it("is not in the client's tables", function()
     local runs, _, client = new({})
-    assert.is_false(holds(tostring(client), key))
-    assert.is_false(holds(client, key))
-    assert.is_false(holds(runs, key))
+    assert.is_false(contains(tostring(client), key))
+    assert.is_false(contains(client, key))
+    assert.is_false(contains(runs, key))
   end)
 end)
 
 describe("a hook", function()
-  it("takes one table, once per attempt, in order", function()
+  it("is called with one table, once per attempt, in order", function()
     local seen = {}
     local function hook(name)
       return function(...)
@@ -470,13 +490,27 @@ describe("a hook", function()
     assert.equal(503, response.status)
     assert.equal(url, response.url)
     assert.equal("req_1", lower(response.headers)["x-request-id"])
+    assert.equal("req_1", response.request_id)
+    assert.equal("number", type(response.elapsed))
+    assert.equal("req_of_page", seen[7].event.request_id)
     assert.is_true(retry.delay >= 0.375 and retry.delay <= 0.5)
     assert.equal("server", retry.error.kind)
     assert.equal("this is a 503", retry.error.message)
     assert.equal("timeout", seen[5].event.error.kind)
   end)
 
-  it("is called before the wait that it speaks of, with the delay that is waited", function()
+  it("on_response has the seconds of its attempt and the request id", function()
+    local seen = {}
+    local runs = new({ { status = 503, takes = 1.5 }, { status = 200, takes = 0.25, headers = page.headers,
+      body = page.body } }, { on_response = function(event) seen[#seen + 1] = event end })
+    assert(runs.list {})
+    assert.is_true(math.abs(seen[1].elapsed - 1.5) < 1e-6)
+    assert.is_nil(seen[1].request_id)
+    assert.is_true(math.abs(seen[2].elapsed - 0.25) < 1e-6)
+    assert.equal("req_of_page", seen[2].request_id)
+  end)
+
+  it("on_retry is called before each wait, with its delay", function()
     local delays, driver = {}, nil
     local runs
     runs, driver = new(always(scripted.status(503)), {
@@ -495,14 +529,14 @@ describe("a hook", function()
     local called = 0
     local function hook()
       called = called + 1
-      error "a hook's own trouble"
+      error "a failure of the hook"
     end
     local runs = new({ scripted.status(503), page }, { on_request = hook, on_response = hook, on_retry = hook })
     assert.equal("run_1", assert(runs.list {}).data[1].id)
     assert.equal(5, called)
   end)
 
-  it("that changes what it was shown changes nothing that is sent or returned", function()
+  it("that changes its table changes nothing that is sent or returned", function()
     for _, secret in ipairs { key, "k9" } do
       local function hook(event)
         for name in pairs(event.headers or {}) do event.headers[name] = nil end
@@ -521,7 +555,7 @@ describe("a hook", function()
 end)
 
 describe("an error", function()
-  it("says what was asked, how often, and what came", function()
+  it("has the request, the number of attempts, and the response", function()
     local runs = new(always(scripted.status(422, { ["X-Request-ID"] = "req_9" },
       '{"detail":[{"loc":["query","limit"],"msg":"too big","type":"less_than_equal"}]}')))
     local got, message, err = runs.list { experiment_id = "exp 1" }
@@ -529,7 +563,7 @@ describe("an error", function()
     assert.equal("string", type(message))
     assert.equal(message, err.message)
     assert.equal("validation", err.kind)
-    assert.equal("too big", err.message)
+    assert.equal("query.limit: too big", err.message)
     assert.equal(422, err.status)
     assert.equal("GET", err.method)
     assert.equal("https://api.example.com/v1/workflows/experiments/runs?experiment_id=exp%201", err.url)
@@ -546,7 +580,7 @@ describe("an error", function()
     assert.is_truthy(text:find("\n", 1, true))
   end)
 
-  it("of an answer that is no page says as much", function()
+  it("of a response that is not a page has kind decode", function()
     local runs = new { { status = 200, headers = { ["content-type"] = "text/html", ["x-request-id"] = "req_7" },
       body = "<html>" } }
     local _, _, err = runs.list { limit = 1 }
@@ -558,7 +592,7 @@ describe("an error", function()
     assert.is_truthy(err.message:find("text/html", 1, true))
   end)
 
-  it("keeps 64 KiB of the body, 500 bytes of the message, 4000 of the text", function()
+  it("has at most 64 KiB of the body, 500 bytes of the message, 4000 bytes of text", function()
     local runs = new(always(scripted.status(400, nil, '{"detail":"' .. ("é"):rep(50000) .. '"}')))
     local _, message, err = runs.list {}
     assert.is_true(#err.body <= 65536 and #err.body > 65000)
@@ -566,7 +600,7 @@ describe("an error", function()
     assert.is_true(#tostring(err) < 4000)
   end)
 
-  it("may come from a driver as a string, a table, or as nothing", function()
+  it("can come from a driver as a string, a table, or nil", function()
     for _, case in ipairs {
       { "connection refused", "connection", "connection refused" },
       { { kind = "tls", message = "bad certificate" }, "tls", "bad certificate" },
@@ -585,7 +619,7 @@ describe("an error", function()
     end
   end)
 
-  it("comes back as a value from a driver without headers or body", function()
+  it("is returned for a response without headers or body", function()
     local runs = new(always { status = 500 })
     local _, message, err = runs.list({}, { max_retries = 0 })
     assert.equal("HTTP 500", message)
@@ -607,7 +641,7 @@ describe("client:stats()", function()
     assert.equal("number", type(stats.connections))
   end)
 
-  it("counts no retry that was not made", function()
+  it("counts only retries that were sent", function()
     local runs, _, client = new(always(scripted.status(429, { ["retry-after"] = "500" })))
     runs.list {}
     assert.equal(0, client:stats().retries)
@@ -616,21 +650,16 @@ describe("client:stats()", function()
 end)
 
 describe("a closed client", function()
-  it("raises at the caller's line, whatever is called", function()
+  it("raises at the caller's line in every function", function()
     local runs, driver, client = new(always(scripted.page({ "run_1" }, { after = "run_1" })))
     local got = assert(runs.list {})
-    local begun, ahead, fresh = runs.iter({}, { prefetch = 0 }), runs.iter {}, runs.iter {}
-    assert(begun:next())
-    assert(ahead:next())
     client:close()
     client:close()
     local sent = #driver.sent
     for name, call in pairs {
       list = function() return runs.list {} end, iter = function() return runs.iter {} end,
-      pages = function() return runs.pages {} end, next = function() return got:next() end,
-      fresh = function() return fresh:next() end, begun = function() return begun:next() end,
-      ahead = function() return ahead:next() end,
-      for_loop = function() for _ in fresh do error "a run" end end,
+      pages = function() return runs.pages {} end, all = function() return runs.all {} end,
+      next = function() return got:next() end, request = function() return runs.request {} end,
     } do
       local ok, message = pcall(call)
       assert.is_false(ok, name)
@@ -641,7 +670,7 @@ describe("a closed client", function()
     assert.is_truthy(tostring(client):find("closed", 1, true))
   end)
 
-  it("cancels what it is waiting for: the call returns that", function()
+  it("cancels the request under way: the call returns kind cancelled", function()
     local runs, driver, client = new({}, nil, { yields = true })
     local results
     local waiting = coroutine.create(function() results = { runs.list {} } end)
@@ -656,7 +685,7 @@ describe("a closed client", function()
     assert.equal(0, #driver.slept)
   end)
 
-  it("ends a call as cancelled whatever its driver then says of the transfer", function()
+  it("ends a call with kind cancelled, whatever its driver then reports", function()
     for _, failure in ipairs { "socket closed", { kind = "connection", message = "gone" }, { kind = "timeout" } } do
       local driver = scripted.new(always { failure = failure }, { yields = true })
       driver.cancel = function() end
@@ -671,7 +700,7 @@ describe("a closed client", function()
     end
   end)
 
-  it("ends a call that waits for its next try", function()
+  it("ends a call that waits for its next attempt", function()
     local runs, driver, client = new({ scripted.status(503) }, nil, { yields = true })
     local results
     local waiting = coroutine.create(function() results = { runs.list {} } end)
@@ -702,7 +731,225 @@ describe("a closed client", function()
   end)
 end)
 
-describe("a driver that is no driver of ours", function()
+describe("close() in a hook", function()
+  --- Lists runs with a hook that closes the client at its first call.
+  local function list(name, script)
+    local runs, driver, client
+    runs, driver, client = new(script, { [name] = function() client:close() end })
+    local got, message, err = runs.list {}
+    return got, message, err, driver, client
+  end
+
+  it("on_request: nothing is sent, and the kind is cancelled", function()
+    local got, message, err, driver, client = list("on_request", {})
+    assert.is_nil(got)
+    assert.equal("client is closed", message)
+    assert.equal("cancelled", err.kind)
+    assert.is_false(err.retryable)
+    assert.equal(0, #driver.sent)
+    assert.equal(0, client:stats().requests)
+  end)
+
+  it("on_response: no attempt follows, and a page that arrived is returned", function()
+    local got = list("on_response", { page })
+    assert.equal("run_1", got.data[1].id)
+    local none, _, err, driver = list("on_response", { scripted.status(503) })
+    assert.is_nil(none)
+    assert.is_truthy(retab.is_error(err))
+    assert.equal(1, #driver.sent)
+    assert.equal(0, #driver.slept)
+  end)
+
+  it("on_retry: nothing is waited for, and the kind is cancelled", function()
+    local got, _, err, driver, client = list("on_retry", { scripted.status(503) })
+    assert.is_nil(got)
+    assert.equal("cancelled", err.kind)
+    assert.equal(1, #driver.sent)
+    assert.equal(0, #driver.slept)
+    assert.equal(0, client:stats().retries)
+  end)
+
+  it("is the same in the function api_key", function()
+    local runs, driver, client
+    runs, driver, client = new({}, { api_key = function()
+      client:close()
+      return key
+    end })
+    local _, _, err = runs.list {}
+    assert.equal("cancelled", err.kind)
+    assert.equal(0, #driver.sent)
+  end)
+end)
+
+describe("debug", function()
+  local path = "https://api.example.com/v1/workflows/experiments/runs"
+
+  --- Lists runs, and returns the lines that were written.
+  local function lines_of(script, params, options, call_options)
+    local lines = {}
+    options = options or {}
+    options.debug = function(...)
+      assert.equal(1, select("#", ...))
+      lines[#lines + 1] = (...)
+    end
+    local runs = new(script, options)
+    runs.list(params or {}, call_options)
+    return lines
+  end
+
+  it("writes a line per attempt", function()
+    assert.same({
+      ("retab: GET %s?limit=2 -> 200 in 53 ms, %d bytes, req_of_page (attempt 1)"):format(path, #page.body),
+    }, lines_of({ { status = 200, takes = 0.053, headers = page.headers, body = page.body } }, { limit = 2 }))
+  end)
+
+  it("writes a line per retry, with its delay", function()
+    local lines = lines_of { scripted.status(503, { ["Retry-After"] = "7", ["X-Request-Id"] = "req_7" }), page }
+    assert.equal(3, #lines)
+    assert.equal(("retab: GET %s -> 503 in 0 ms, 26 bytes, req_7 (attempt 1)"):format(path), lines[1])
+    assert.matches("^retab: .*this is a 503.*7%.00 s.*attempt 2", lines[2])
+    assert.matches("^retab: GET .* %-> 200 in .*%(attempt 2%)$", lines[3])
+  end)
+
+  it("writes a line for an attempt without a response", function()
+    local lines = lines_of({ { failure = { kind = "connection", message = "connection refused" } } }, {},
+      { max_retries = 0 })
+    assert.same({ ("retab: GET %s -> connection: connection refused (attempt 1)"):format(path) }, lines)
+  end)
+
+  it("masks the key", function()
+    local echo = { ["X-Request-Id"] = "req_" .. key }
+    for _, script in ipairs {
+      { { status = 503, headers = echo, body = "no " .. key }, { status = 200, headers = echo, body = page.body } },
+      { { failure = "refused: " .. key }, { failure = { kind = "timeout", message = key } } },
+    } do
+      local lines = lines_of(script, { experiment_id = key }, { max_retries = 1 })
+      assert.equal(3, #lines)
+      for _, line in ipairs(lines) do
+        assert.is_false(contains(line, key))
+        assert.is_nil(line:find("sk_test_4f9a", 1, true))
+      end
+    end
+    for _, line in ipairs(lines_of({ { status = 500, body = "sk_of_call" }, page }, { experiment_id = "sk_of_call" },
+      nil, { api_key = "sk_of_call" })) do
+      assert.is_false(contains(line, "sk_of_call"))
+    end
+  end)
+
+  it("survives a function that raises", function()
+    local runs = new({ scripted.status(503), page }, { debug = function() error "full" end })
+    assert(runs.list {})
+  end)
+
+  local script = [[
+    local scripted = require "spec.scripted_driver"
+    local driver = scripted.new { scripted.page { "a" } }
+    local client = require("retab").new { api_key = "sk_x", driver = driver, debug = DEBUG }
+    assert(client.workflows.experiments.runs.list {})
+  ]]
+
+  --- Returns what a process writes to stderr.
+  local function written(prefix, variable)
+    local environment = { RETAB_DEBUG = variable or false, RETAB_API_BASE_URL = false, RETAB_BASE_URL = false }
+    local output, status = interpreter.run(prefix .. " " .. script, environment, true)
+    assert.equal(0, status, output)
+    return output
+  end
+
+  it("true, or RETAB_DEBUG, writes to stderr", function()
+    local line = "^retab: GET https://api%.retab%.com/v1/workflows/experiments/runs %-> 200 in %d+ ms, %d+ bytes, "
+      .. "req_of_page %(attempt 1%)\n$"
+    assert.matches(line, written("DEBUG = true"))
+    assert.matches(line, written("", "1"))
+    assert.matches(line, written("", "yes"))
+    assert.matches(line, written("DEBUG = true", "0"))
+  end)
+
+  it("is off by default, with RETAB_DEBUG=0, and where the option is false", function()
+    assert.equal("", written(""))
+    assert.equal("", written("", "0"))
+    assert.equal("", written("", ""))
+    assert.equal("", written("DEBUG = false", "1"))
+  end)
+end)
+
+describe("api_key of a call", function()
+  it("is sent instead of the client's, in every attempt, and masked in the error", function()
+    local runs, driver = new(function() return scripted.status(503, nil, "no sk_of_call here") end)
+    local _, message, err = runs.list({}, { api_key = "sk_of_call" })
+    assert.equal("no *** here", message)
+    assert.is_false(contains(err, "sk_of_call"))
+    assert.equal(3, #driver.sent)
+    for _, request in ipairs(driver.sent) do assert.equal("sk_of_call", lower(request.headers)["api-key"]) end
+    runs.list {}
+    assert.equal(key, lower(driver.sent[4].headers)["api-key"])
+  end)
+
+  it("can be a function, which is called once per attempt", function()
+    local count = 0
+    local runs, driver = new({ scripted.status(503), page })
+    assert(runs.list({}, { api_key = function()
+      count = count + 1
+      return "sk_number_" .. count
+    end }))
+    assert.equal("sk_number_1", lower(driver.sent[1].headers)["api-key"])
+    assert.equal("sk_number_2", lower(driver.sent[2].headers)["api-key"])
+  end)
+
+  it("goes on to the next page", function()
+    local runs, driver = new({ scripted.page({ "a" }, { after = "a" }), page })
+    local first = assert(runs.list({}, { api_key = "sk_of_call" }))
+    assert(first:next())
+    assert.equal("sk_of_call", lower(driver.sent[2].headers)["api-key"])
+  end)
+end)
+
+describe("the hint of a 401", function()
+  it("names the other way to send the key", function()
+    for auth, other in pairs { ["api-key"] = "bearer", bearer = "api-key" } do
+      local runs, driver = new(always(scripted.status(401)), { auth = auth })
+      local _, _, err = runs.list {}
+      assert.equal("authentication", err.kind)
+      assert.is_truthy(err.hint:find(('auth = "%s"'):format(other), 1, true), err.hint)
+      assert.equal(1, #driver.sent)
+    end
+  end)
+end)
+
+describe("a prefetched request", function()
+  local function walk(script, deadline)
+    local requests = {}
+    local runs, driver, client = new(script, { deadline = deadline,
+      on_request = function(event) requests[#requests + 1] = event.attempt end })
+    return runs.iter({}, { prefetch = 1 }), driver, client, requests
+  end
+
+  it("that expired before anybody waited for it is sent again, without counting as a failure", function()
+    local it_, driver, client, attempts = walk({
+      scripted.page({ "a" }, { after = "a" }), { status = 200, takes = 1000 }, scripted.page { "b" },
+    }, 5)
+    assert.equal("a", it_:next().id)
+    assert.equal(2, #driver.sent)
+    driver.clock = driver.clock + 60 -- the caller works for a minute
+    assert.equal("b", assert(it_:next()).id)
+    assert.equal(3, #driver.sent)
+    assert.same({ 1, 1, 1 }, attempts)
+    assert.equal(0, client:stats().retries)
+    assert.same({}, driver.slept)
+  end)
+
+  it("has the whole deadline from when the caller waits for it", function()
+    local it_, driver = walk({
+      scripted.page({ "a" }, { after = "a" }), scripted.status(503), scripted.page { "b" },
+    }, 5)
+    assert.equal("a", it_:next().id)
+    driver.clock = driver.clock + 60
+    assert.equal("b", assert(it_:next()).id)
+    assert.equal(1, #driver.slept)
+  end)
+end)
+
+describe("a driver of the caller's own", function()
   local function with_driver(driver, options)
     options = options or {}
     options.api_key, options.base_url, options.driver = "sk_test", "http://localhost", driver
@@ -710,7 +957,7 @@ describe("a driver that is no driver of ours", function()
   end
   local empty = '{"data":[],"list_metadata":{}}'
 
-  it("may answer with numbers as header values", function()
+  it("can have numbers as header values", function()
     local driver = scripted.new {
       { status = 503, headers = { ["Retry-After"] = 2 }, body = "" },
       { status = 200, headers = {}, body = empty },
@@ -718,7 +965,7 @@ describe("a driver that is no driver of ours", function()
     assert.is_truthy(with_driver(driver).list {})
   end)
 
-  it("may fail to send", function()
+  it("can fail to send", function()
     local driver = scripted.new(function() return { status = 200, headers = {}, body = empty } end)
     driver.send = function() return nil, "no socket" end
     local none, message, err = with_driver(driver, { max_retries = 0 }).list {}
@@ -727,7 +974,7 @@ describe("a driver that is no driver of ours", function()
     assert.equal("connection", err.kind)
   end)
 
-  it("may tell of kinds that there are not", function()
+  it("can report an unknown kind of failure", function()
     local driver = scripted.new(function() return { status = 200, headers = {}, body = empty } end)
     driver.await = function() return nil, { kind = "weird", message = {} } end
     local _, message, err = with_driver(driver, { max_retries = 0 }).list {}
@@ -735,13 +982,13 @@ describe("a driver that is no driver of ours", function()
     assert.equal("string", type(message))
   end)
 
-  it("may answer with more than max_body_bytes", function()
+  it("can return more than max_body_bytes", function()
     local driver = scripted.new(function() return { status = 200, headers = {}, body = empty } end)
     local _, _, err = with_driver(driver, { max_body_bytes = 10 }).list {}
     assert.equal("too_large", err.kind)
   end)
 
-  it("is told of a call that was collected", function()
+  it("is told to cancel a call that is collected", function()
     local driver = scripted.new(scripted.runs(6))
     local cancelled = 0
     driver.cancel = function() cancelled = cancelled + 1 end
