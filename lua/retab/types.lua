@@ -1,10 +1,11 @@
 ---@meta _
 -- luacheck: ignore 211 212 221 241
---- Types of everything public, for lua-language-server and other readers of LuaCATS annotations. Nothing here runs.
+--- types.lua: LuaCATS annotations of everything public, for lua-language-server and for scripts/docs. Nothing here
+--- runs. Times are in seconds and sizes in bytes, unless a field says otherwise.
 
 -- ---- the module ----
 
---- Lists the experiment runs of Retab.
+--- A client of Retab's experiments: runs, their results and metrics.
 ---
 --- ```lua
 --- local retab = require "retab"
@@ -14,93 +15,176 @@
 --- end
 --- ```
 ---@class retab
----@field _VERSION string such as "0.1.0"
+---@field _VERSION string such as "0.2.0"
 ---@field null lightuserdata JSON null as a value: the same as `cjson.null` and `ngx.null`
 local retab = {}
 
---- Makes a client. Nothing is sent. Raises at a misuse, and where there is no key.
+--- Creates a client. It sends nothing. Invalid options and a missing API key raise an error at your line.
 ---
 --- ```lua
---- local client = retab.new()                       -- the key is RETAB_API_KEY's
+--- local client = retab.new()                       -- with the key of RETAB_API_KEY
 --- local client = retab.new { api_key = read_secret, timeout = 10, deadline = 30 }
 --- ```
 ---@param options? retab.Options
 ---@return retab.Client
 function retab.new(options) end
 
+--- Returns true for an error object of this library.
+---
+--- ```lua
+--- local ok, err = pcall(function()
+---   for run in runs.iter { experiment_id = "exp_abc" } do print(run.id) end
+--- end)
+--- if not ok and retab.is_error(err) and err.kind == "rate_limit" then wait(err.retry_after) end
+--- ```
+---@param value any
+---@return boolean
+function retab.is_error(value) end
+
 ---@class retab.Options
----@field api_key? string|fun(): string default `RETAB_API_KEY`; a function is asked once per attempt
----@field auth? "api-key"|"bearer" default "api-key": which header carries the key
+---@field api_key? string|fun(): string default `RETAB_API_KEY`; a function is called once per attempt
+---@field auth? "api-key"|"bearer" default `RETAB_AUTH`, "api-key": sends `Api-Key: KEY` or `Authorization: Bearer KEY`
 ---@field base_url? string default `RETAB_API_BASE_URL`, `RETAB_BASE_URL`, "https://api.retab.com"
----@field allow_http? boolean plain http beyond this machine
+---@field allow_http? boolean allows plain http to other machines, which shows the key to the network; default false
 ---@field timeout? number seconds for one attempt; default 60
 ---@field connect_timeout? number seconds to connect; default 10
 ---@field deadline? number seconds for a whole call with its retries; default none
----@field max_retries? integer default 2
----@field max_body_bytes? integer of an answer after decompression; default 64 MiB
----@field max_connections? integer open at once; further calls wait their turn; default 8
----@field null? any what JSON null becomes: nil (the field is absent) unless given; `retab.null`, say
----@field user_agent? string comes behind the library's own
----@field headers? table<string, string> sent with every request; they win over all but the key's own
----@field proxy? string URL; default that of the environment
----@field ca_file? string certificates to trust, in PEM; default `SSL_CERT_FILE`, the system's
----@field ca_path? string a directory of them; default `SSL_CERT_DIR`, the system's
----@field on_request? fun(event: retab.RequestEvent) before each attempt; an error in it changes nothing
----@field on_response? fun(event: retab.ResponseEvent) after each answer
----@field on_retry? fun(event: retab.RetryEvent) before each wait
----@field driver? "blocking"|"luv"|"ngx"|"resty"|"cqueues"|retab.Driver default: what the host offers
+---@field max_retries? integer attempts after the first one; default 2
+---@field max_body_bytes? integer largest body of a response after decompression; default 64 MiB
+---@field max_connections? integer connections open at a time; further calls wait their turn; default 8
+---@field null? any what JSON null becomes; default nil: the field is absent
+---@field user_agent? string is sent after the library's own
+---@field headers? table<string, string> sent with every request; they win over all headers but the key's own
+---@field proxy? string URL; default the environment's. Plain http to this machine uses it only with `allow_http`
+---@field ca_file? string PEM file; only its certificates are trusted; default `SSL_CERT_FILE`, the system's
+---@field ca_path? string directory of certificates; default `SSL_CERT_DIR`, the system's
+---@field on_request? fun(event: retab.RequestEvent) called before each attempt; its errors are ignored
+---@field on_response? fun(event: retab.ResponseEvent) called after each response; its errors are ignored
+---@field on_retry? fun(event: retab.RetryEvent) called before each wait for a retry; its errors are ignored
+---@field debug? boolean|fun(line: string) true writes a line per attempt and per retry to stderr, nginx's error log or
+---Neovim's messages; a function takes the line instead; default `RETAB_DEBUG`
+---@field driver? "blocking"|"luv"|"ngx"|"resty"|"cqueues"|retab.Driver default: the one that fits the host
 
---- The key is masked in what hooks see.
+--- The key is masked in what hooks see. A hook may change its table: this changes nothing that is sent or returned.
 ---@class retab.RequestEvent
 ---@field method string
 ---@field url string
 ---@field headers table<string, string>
----@field attempt integer 1 at the first
+---@field attempt integer 1 for the first attempt
 
 ---@class retab.ResponseEvent
 ---@field status integer
 ---@field headers table<string, string> names in lower case
 ---@field url string
----@field attempt integer
+---@field attempt integer 1 for the first attempt
+---@field elapsed number seconds since the attempt was sent
+---@field request_id? string the header `x-request-id`
 
 ---@class retab.RetryEvent
----@field attempt integer the one that failed
----@field delay number seconds until the next
+---@field attempt integer the attempt that failed
+---@field delay number seconds until the next attempt
 ---@field error retab.Error
 
 -- ---- the client ----
 
+--- Each function of a client and of its resources may be called with a dot or a colon.
 ---@class retab.Client
----@field workflows { experiments: { runs: retab.Runs } }
+---@field workflows { experiments: retab.Experiments }
 local Client = {}
 
---- Counts since the client was made.
+--- Returns counts since the client was created.
+---
+--- ```lua
+--- print(client:stats().requests)
+--- ```
 ---@return retab.Stats
 function Client:stats() end
 
---- Closes the connections and cancels what is under way. Later calls raise "client is closed".
+--- Closes the connections and cancels the requests under way, which return an error of kind `cancelled`. Later calls
+--- raise "client is closed".
+---
+--- ```lua
+--- client:close()
+--- ```
 function Client:close() end
 
---- Runs a function in a coroutine of the client's host: a light thread in nginx. An error that nobody catches is
---- reported there.
+--- Runs a function in a coroutine of the client's host: a light thread in nginx. The host reports an error that nobody
+--- catches.
+---
+--- ```lua
+--- client:spawn(function() print(#runs.all { experiment_id = "exp_abc" }) end)
+--- ```
 ---@param f function
----@param ... any what it is called with
+---@param ... any its arguments
 ---@return any thread of the host's own kind
 function Client:spawn(f, ...) end
 
 ---@class retab.Stats
----@field requests integer attempts sent
----@field retries integer
----@field bytes integer of bodies received
+---@field requests integer attempts that were sent
+---@field retries integer attempts after a failed one
+---@field bytes integer received in bodies
 ---@field connections integer opened so far
 
--- ---- the endpoint ----
+-- ---- options of calls ----
 
---- Experiment runs. Each function may be called with a dot or a colon.
+---@class retab.CallOptions
+---@field timeout? number seconds for one attempt; default the client's
+---@field deadline? number seconds for the call with its retries; default the client's
+---@field max_retries? integer default the client's
+---@field headers? table<string, string> they win over the client's
+---@field query? table<string, retab.QueryValue|retab.QueryValue[]> parameters that this library does not know yet; the
+---name of an array is repeated for each value
+---@field null? any what JSON null becomes; default the client's
+---@field fields? string[] paths such as "lifecycle.status": only these fields are built
+---@field api_key? string|fun(): string instead of the client's
+
+---@alias retab.QueryValue string|number|boolean
+
+---@class retab.WalkOptions: retab.CallOptions
+---@field max_items? integer items in total, at least 1
+---@field max_pages? integer pages in total, at least 1
+---@field prefetch? integer pages requested ahead; default 1, 0 is off
+---@field parallel? integer requests in flight over slices of a date range; runs only. It needs `from_date`. Runs come
+---ordered by `timing.created_at`, each once
+
+---@class retab.WaitOptions: retab.CallOptions
+---@field interval? number seconds between two requests; default 2
+---@field deadline? number seconds for the whole wait; default 600
+---@field on_update? fun(run: retab.Run) called with the first run, and at each change of status or counts
+
+-- ---- runs ----
+
+---@alias retab.Status "pending"|"queued"|"running"|"completed"|"error"|"cancelled"
+
+--- A day (`YYYY-MM-DD`, all of it in UTC), RFC 3339, a date-time without a zone (UTC), or epoch seconds.
+---@alias retab.Date string|number
+
+--- Parameters of runs. Omitted parameters are not sent.
+---@class retab.RunParams
+---@field workflow_id? string
+---@field experiment_id? string
+---@field block_id? string
+---@field status? retab.Status
+---@field exclude_status? retab.Status
+---@field trigger_type? string
+---@field from_date? retab.Date earliest time of creation, inclusive
+---@field to_date? retab.Date latest time of creation, inclusive; not earlier than `from_date`
+---@field sort_by? string default of the server: created_at
+---@field before? string a cursor; not together with `after`
+---@field after? string a cursor: the page after this item
+---@field limit? integer page size, 1-100; default of the server 20, of walks 100
+---@field order? "asc"|"desc" default of the server: desc
+
+---@class retab.CreateParams
+---@field experiment_id string
+---@field workflow_id? string default: the experiment's; another workflow is a 404
+---@field plan_token? string of a preview of the run; refused when the plan has changed
+
+--- Experiment runs. Failures are returned as `nil, message, err`; invalid arguments raise an error at your line.
 ---@class retab.Runs
 local Runs = {}
 
---- One page, newest first unless `order` says otherwise. Misuse raises before anything is sent.
+--- Requests one page, newest first by default.
 ---
 --- ```lua
 --- local page, message, err = runs.list { experiment_id = "exp_abc", status = "completed" }
@@ -109,148 +193,518 @@ local Runs = {}
 --- ```
 ---@param params? retab.RunParams
 ---@param options? retab.CallOptions
----@return retab.Page|nil page
+---@return retab.RunPage|nil page
 ---@return string|nil message
 ---@return retab.Error|nil err
 function Runs.list(params, options) end
 
---- Every run of every page. Sends nothing before the first step. A failure raises the error object out of the loop.
+--- Walks over every run of every page. Nothing is sent before the first step. A failure raises the error object out of
+--- the loop.
 ---
 --- ```lua
 --- for run in runs.iter({ workflow_id = "wf_abc123" }, { max_items = 500 }) do print(run.id) end
 --- ```
 ---@param params? retab.RunParams
 ---@param options? retab.WalkOptions
----@return retab.Iterator
+---@return retab.RunIterator
 function Runs.iter(params, options) end
 
---- Every page, like `iter`.
+--- Walks over every page, like `iter`.
+---
+--- ```lua
+--- for page in runs.pages { workflow_id = "wf_abc123" } do print(#page.data, page.request_id) end
+--- ```
 ---@param params? retab.RunParams
 ---@param options? retab.WalkOptions
----@return retab.PageIterator
+---@return retab.RunPageIterator
 function Runs.pages(params, options) end
 
---- The request of a page, for an HTTP stack of one's own.
+--- Returns every run of every page as an array.
+---
+--- ```lua
+--- local all, message, err = runs.all({ experiment_id = "exp_abc" }, { max_items = 500 })
+--- if not all then print(message, err.cursor) end -- pass err.cursor as `after` to resume
+--- ```
+---@param params? retab.RunParams
+---@param options? retab.WalkOptions
+---@return retab.Run[]|nil runs
+---@return string|nil message
+---@return retab.Error|nil err `err.cursor` is the id of the last run that was received
+function Runs.all(params, options) end
+
+--- Requests one run.
+---
+--- ```lua
+--- local run, message = runs.get "exprun_1"
+--- ```
+---@param id string
+---@param options? retab.CallOptions
+---@return retab.Run|nil run
+---@return string|nil message
+---@return retab.Error|nil err
+function Runs.get(id, options) end
+
+--- Polls a run until its status is completed, error or cancelled. Failures that can pass, and two 404s in a row, are
+--- tolerated. After the deadline the error is of kind `timeout`, and `err.run` is the run as it was seen last.
+---
+--- ```lua
+--- local run, message, err = runs.wait("exprun_1", { deadline = 3600, on_update = function(now)
+---   print(now.lifecycle.status, now.completed_document_count)
+--- end })
+--- ```
+---@param id string|retab.Run the id of a run, or a run
+---@param options? retab.WaitOptions
+---@return retab.Run|nil run
+---@return string|nil message
+---@return retab.Error|nil err
+function Runs.wait(id, options) end
+
+--- Starts a run. The request is repeated only where the server cannot have acted: nothing was sent, or the status is
+--- 429. Where a run may exist although the call failed, `err.retryable` is false and the message says what to look up.
+---
+--- ```lua
+--- local run, message, err = runs.create { experiment_id = "exp_abc" }
+--- if run then run = runs.wait(run) end
+--- ```
+---@param params retab.CreateParams
+---@param options? retab.CallOptions
+---@return retab.Run|nil run
+---@return string|nil message
+---@return retab.Error|nil err
+function Runs.create(params, options) end
+
+--- Cancels a run and its results. Cancelling twice is harmless. A run that is completed or in error is a 404.
+---
+--- ```lua
+--- local cancelled, message = runs.cancel "exprun_1"
+--- ```
+---@param id string
+---@param options? retab.CallOptions
+---@return retab.CancelledRun|nil cancelled
+---@return string|nil message
+---@return retab.Error|nil err
+function Runs.cancel(id, options) end
+
+--- Returns the request of a page, for an HTTP client of your own.
+---
+--- ```lua
+--- local request = runs.request { experiment_id = "exp_abc" }
+--- local status, headers, body = my_http(request.method, request.url, request.headers)
+--- ```
 ---@param params? retab.RunParams
 ---@param options? retab.CallOptions
 ---@return retab.Request
 function Runs.request(params, options) end
 
---- What an HTTP stack of one's own was answered, as `list` would return it.
+--- Reads the response that an HTTP client of your own received, and returns what `list` would return.
 ---
 --- ```lua
---- local request = runs.request { experiment_id = "exp_abc" }
---- local status, headers, body = my_http(request.method, request.url, request.headers)
 --- local page, message, err = runs.parse(status, headers, body)
 --- ```
 ---@param status integer
 ---@param headers? table<string, string> names in any case
 ---@param body? string
 ---@param options? retab.CallOptions only `null` and `fields` matter
----@return retab.Page|nil page whose `next` and `prev` raise
+---@return retab.RunPage|nil page its `next` and `prev` raise
 ---@return string|nil message
 ---@return retab.Error|nil err
 function Runs.parse(status, headers, body, options) end
 
----@alias retab.Status "pending"|"queued"|"running"|"completed"|"error"|"cancelled"
+-- ---- results ----
 
---- A day (`YYYY-MM-DD`, the whole of it in UTC), RFC 3339, a date-time without a zone (UTC), or epoch seconds.
----@alias retab.Date string|number
-
---- What is not given is not sent.
----@class retab.RunParams
----@field workflow_id? string
----@field experiment_id? string
----@field block_id? string
----@field status? retab.Status
----@field exclude_status? retab.Status
----@field trigger_type? string
----@field from_date? retab.Date the earliest creation
----@field to_date? retab.Date the latest creation
----@field sort_by? string the server's default is created_at
+--- Parameters of results. Omitted parameters are not sent.
+---@class retab.ResultParams
+---@field run_id string
 ---@field before? string a cursor; not together with `after`
----@field after? string a cursor: the page behind it
----@field limit? integer runs a page, 1 to 100; the server's default is 20, that of a walk 100
----@field order? "asc"|"desc" the server's default is desc
+---@field after? string a cursor: the page after this item
+---@field limit? integer page size, 1-100; default 100
+---@field order? "asc"|"desc" default of the server: desc
 
----@class retab.CallOptions
----@field timeout? number seconds for one attempt
----@field deadline? number seconds for the call with its retries
----@field max_retries? integer
----@field headers? table<string, string>
----@field query? table<string, string|number|boolean> parameters that this library does not know yet
----@field null? any what JSON null becomes
----@field fields? string[] paths such as "lifecycle.status": only these are built
+--- Results of a run, one per document. The functions are those of `retab.Runs`, with `run_id` required.
+---@class retab.Results
+local Results = {}
 
----@class retab.WalkOptions: retab.CallOptions
----@field max_items? integer runs, over all pages
----@field max_pages? integer
----@field prefetch? integer pages requested ahead; default 1, 0 is off
----@field parallel? integer windows of a date range walked at a time: same runs, same order, each once
+--- Requests one page.
+---
+--- ```lua
+--- local page, message, err = results.list { run_id = "exprun_1" }
+--- ```
+---@param params retab.ResultParams
+---@param options? retab.CallOptions
+---@return retab.ResultPage|nil page
+---@return string|nil message
+---@return retab.Error|nil err
+function Results.list(params, options) end
+
+--- Walks over every result of a run.
+---
+--- ```lua
+--- for result in results.iter { run_id = "exprun_1" } do print(result.document_id, result.lifecycle.status) end
+--- ```
+---@param params retab.ResultParams
+---@param options? retab.WalkOptions
+---@return retab.ResultIterator
+function Results.iter(params, options) end
+
+--- Walks over every page.
+---
+--- ```lua
+--- for page in results.pages { run_id = "exprun_1" } do print(#page.data) end
+--- ```
+---@param params retab.ResultParams
+---@param options? retab.WalkOptions
+---@return retab.ResultPageIterator
+function Results.pages(params, options) end
+
+--- Returns every result of a run as an array.
+---
+--- ```lua
+--- local all, message, err = results.all { run_id = "exprun_1" }
+--- ```
+---@param params retab.ResultParams
+---@param options? retab.WalkOptions
+---@return retab.Result[]|nil results
+---@return string|nil message
+---@return retab.Error|nil err
+function Results.all(params, options) end
+
+--- Requests one result.
+---
+--- ```lua
+--- local result, message, err = results.get "expresult_1"
+--- ```
+---@param id string
+---@param options? retab.CallOptions
+---@return retab.Result|nil result
+---@return string|nil message
+---@return retab.Error|nil err
+function Results.get(id, options) end
+
+--- Returns the request of a page, like `retab.Runs.request`.
+---
+--- ```lua
+--- local request = results.request { run_id = "exprun_1" }
+--- ```
+---@param params retab.ResultParams
+---@param options? retab.CallOptions
+---@return retab.Request
+function Results.request(params, options) end
+
+--- Reads the response for such a request, like `retab.Runs.parse`.
+---
+--- ```lua
+--- local page, message, err = results.parse(status, headers, body)
+--- ```
+---@param status integer
+---@param headers? table<string, string>
+---@param body? string
+---@param options? retab.CallOptions
+---@return retab.ResultPage|nil page
+---@return string|nil message
+---@return retab.Error|nil err
+function Results.parse(status, headers, body, options) end
+
+-- ---- metrics ----
+
+---@class retab.MetricsParams
+---@field run_id string
+---@field view? "summary"|"by_document"|"by_target"|"votes" default of the server: summary
+---@field document_id? string required by the views by_document and votes
+---@field target_path? string required by the views by_target and votes
+---@field include_prior? boolean default of the server: true
+---@field prior_run_id? string default of the server: the previous completed run
+
+--- Consensus metrics of a run.
+---@class retab.Metrics
+local Metrics = {}
+
+--- Requests the metrics of a run. Stale and absent metrics are values, not errors: look at `kind`.
+---
+--- ```lua
+--- local metrics, message, err = client.workflows.experiments.metrics.get { run_id = "exprun_1" }
+--- if metrics and metrics.kind == "summary" then print(metrics.score, metrics.prior_score) end
+--- ```
+---@param params retab.MetricsParams
+---@param options? retab.CallOptions
+---@return retab.AnyMetrics|nil metrics
+---@return string|nil message
+---@return retab.Error|nil err
+function Metrics.get(params, options) end
+
+-- ---- experiments ----
+
+--- Parameters of experiments. Omitted parameters are not sent.
+---@class retab.ExperimentParams
+---@field workflow_id string
+---@field block_id? string
+---@field before? string a cursor; not together with `after`
+---@field after? string a cursor: the page after this item
+---@field limit? integer page size, 1-100; default of the server 50, of walks 100
+---@field order? "asc"|"desc" default of the server: desc
+
+--- Experiments of a workflow, and what belongs to them. The functions are those of `retab.Runs`, with `workflow_id`
+--- required.
+---@class retab.Experiments
+---@field runs retab.Runs
+---@field results retab.Results
+---@field metrics retab.Metrics
+local Experiments = {}
+
+--- Requests one page.
+---
+--- ```lua
+--- local page, message, err = client.workflows.experiments.list { workflow_id = "wf_abc123" }
+--- ```
+---@param params retab.ExperimentParams
+---@param options? retab.CallOptions
+---@return retab.ExperimentPage|nil page
+---@return string|nil message
+---@return retab.Error|nil err
+function Experiments.list(params, options) end
+
+--- Walks over every experiment of a workflow.
+---
+--- ```lua
+--- for experiment in client.workflows.experiments.iter { workflow_id = "wf_abc123" } do print(experiment.name) end
+--- ```
+---@param params retab.ExperimentParams
+---@param options? retab.WalkOptions
+---@return retab.ExperimentIterator
+function Experiments.iter(params, options) end
+
+--- Walks over every page.
+---
+--- ```lua
+--- for page in client.workflows.experiments.pages { workflow_id = "wf_abc123" } do print(#page.data) end
+--- ```
+---@param params retab.ExperimentParams
+---@param options? retab.WalkOptions
+---@return retab.ExperimentPageIterator
+function Experiments.pages(params, options) end
+
+--- Returns every experiment of a workflow as an array.
+---
+--- ```lua
+--- local all, message, err = client.workflows.experiments.all { workflow_id = "wf_abc123" }
+--- ```
+---@param params retab.ExperimentParams
+---@param options? retab.WalkOptions
+---@return retab.Experiment[]|nil experiments
+---@return string|nil message
+---@return retab.Error|nil err
+function Experiments.all(params, options) end
+
+--- Requests one experiment.
+---
+--- ```lua
+--- local experiment, message, err = client.workflows.experiments.get "exp_abc"
+--- ```
+---@param id string
+---@param options? retab.CallOptions
+---@return retab.Experiment|nil experiment
+---@return string|nil message
+---@return retab.Error|nil err
+function Experiments.get(id, options) end
+
+--- Returns the request of a page, like `retab.Runs.request`.
+---
+--- ```lua
+--- local request = client.workflows.experiments.request { workflow_id = "wf_abc123" }
+--- ```
+---@param params retab.ExperimentParams
+---@param options? retab.CallOptions
+---@return retab.Request
+function Experiments.request(params, options) end
+
+--- Reads the response for such a request, like `retab.Runs.parse`.
+---
+--- ```lua
+--- local page, message, err = client.workflows.experiments.parse(status, headers, body)
+--- ```
+---@param status integer
+---@param headers? table<string, string>
+---@param body? string
+---@param options? retab.CallOptions
+---@return retab.ExperimentPage|nil page
+---@return string|nil message
+---@return retab.Error|nil err
+function Experiments.parse(status, headers, body, options) end
+
+-- ---- requests and pages ----
 
 ---@class retab.Request
 ---@field method "GET"
 ---@field url string
----@field headers table<string, string>
+---@field headers table<string, string> the API key is in them
 
--- ---- answers ----
-
+--- A page of a list. Fields of the envelope that this library does not know are kept.
 ---@class retab.Page
----@field data retab.Run[] as the server sent them
+---@field data table[] items as the server sent them
 ---@field list_metadata retab.ListMetadata
----@field request_id? string the server's name for the request
+---@field request_id? string the header `x-request-id`; quote it when you report a problem
+---@field [string] any
 local Page = {}
 
---- Whether a page follows.
+--- Returns true if another page follows.
+---
+--- ```lua
+--- if page:has_more() then print("more runs than these") end
+--- ```
 ---@return boolean
 function Page:has_more() end
 
---- The next page, asked for with the same filters.
+--- Requests the next page with the same filters.
+---
+--- ```lua
+--- local following, message, err = page:next()
+--- if err then return nil, message end
+--- ```
 ---@return retab.Page|nil page nil where there is no more, or with an error
 ---@return string|nil message
 ---@return retab.Error|nil err
 function Page:next() end
 
---- The page before, like `next`.
----@return retab.Page|nil page
+--- Requests the previous page with the same filters.
+---
+--- ```lua
+--- local previous, message, err = page:prev()
+--- ```
+---@return retab.Page|nil page nil where there is none, or with an error
 ---@return string|nil message
 ---@return retab.Error|nil err
 function Page:prev() end
 
----@class retab.ListMetadata
----@field before? string the cursor of the page before
----@field after? string the cursor of the next page; nil at the end
+---@class retab.RunPage: retab.Page
+---@field data retab.Run[]
 
---- A run. Servers send one of two shapes: the documented one (`workflow`, `block_kind`, `definition_fingerprint`), or a
---- flat one (`workflow_id`, `workflow_version_id`, `block_type`, `block_execution_fingerprint`). Fields that this
---- library does not know are kept. A field that is null is absent, unless the option `null` says otherwise.
+---@class retab.ResultPage: retab.Page
+---@field data retab.Result[]
+
+---@class retab.ExperimentPage: retab.Page
+---@field data retab.Experiment[]
+
+---@class retab.ListMetadata
+---@field before? string cursor of the previous page
+---@field after? string cursor of the next page; nil at the end
+
+-- ---- walks ----
+
+---@class retab.Walk
+---@field cursor? string id of the last item handed out: pass it as `after` to resume, nothing is lost or repeated
+local Walk = {}
+
+--- Ends the walk and cancels prefetched requests. Leaving a loop does so by itself: at once on Lua 5.4, at the next
+--- collection elsewhere.
+---
+--- ```lua
+--- it:close()
+--- ```
+function Walk:close() end
+
+--- An iterator over items. It is callable itself: `for run in it do`.
+---@class retab.Iterator: retab.Walk
+---@overload fun(): table?
+local Iterator = {}
+
+--- Returns the next item. After a failure, the next call resumes at the same place.
+---
+--- ```lua
+--- local it = runs.iter { experiment_id = "exp_abc" }
+--- local run, message, err = it:next()
+--- ```
+---@return table|nil item nil at the end, or with an error
+---@return string|nil message
+---@return retab.Error|nil err
+function Iterator:next() end
+
+--- An iterator over pages. It is callable itself: `for page in it do`.
+---@class retab.PageIterator: retab.Walk
+---@overload fun(): retab.Page?
+local PageIterator = {}
+
+--- Returns the next page. After a failure, the next call resumes at the same place.
+---
+--- ```lua
+--- local it = runs.pages { experiment_id = "exp_abc" }
+--- local page, message, err = it:next()
+--- ```
+---@return retab.Page|nil page nil at the end, or with an error
+---@return string|nil message
+---@return retab.Error|nil err
+function PageIterator:next() end
+
+---@class retab.RunIterator: retab.Iterator
+---@overload fun(): retab.Run?
+
+---@class retab.ResultIterator: retab.Iterator
+---@overload fun(): retab.Result?
+
+---@class retab.ExperimentIterator: retab.Iterator
+---@overload fun(): retab.Experiment?
+
+---@class retab.RunPageIterator: retab.PageIterator
+---@overload fun(): retab.RunPage?
+
+---@class retab.ResultPageIterator: retab.PageIterator
+---@overload fun(): retab.ResultPage?
+
+---@class retab.ExperimentPageIterator: retab.PageIterator
+---@overload fun(): retab.ExperimentPage?
+
+-- ---- what the server sends ----
+
+---@alias retab.BlockType "extract"|"classifier"|"split"|"for_each"
+
+--- A run. Servers send one of two shapes: today's (`workflow_id`, `block_type`, `block_execution_fingerprint`), or the
+--- documented one (`workflow`, `block_kind`, `definition_fingerprint`). Fields that this library does not know are
+--- kept. A field that is null is absent, unless the option `null` has a value.
 ---@class retab.Run
 ---@field id string
+---@field workflow_id? string today's shape
+---@field workflow_version_id? string today's shape
 ---@field workflow? { workflow_id: string, version_id: string } documented shape
----@field workflow_id? string flat shape
----@field workflow_version_id? string flat shape
----@field trigger { type: string? }
----@field lifecycle retab.Lifecycle
----@field timing retab.Timing
 ---@field experiment_id string
 ---@field block_id string
----@field block_kind? string documented shape: extract, classifier, split, for_each
----@field block_type? string flat shape
+---@field trigger { type: string? }
+---@field block_type? retab.BlockType|string today's shape
+---@field block_kind? retab.BlockType|string documented shape
 ---@field n_consensus integer 3, 5 or 7
----@field total_document_count integer
----@field completed_document_count integer
----@field error_count integer
----@field score? number 0 to 1
+---@field lifecycle retab.Lifecycle
+---@field timing retab.Timing
+---@field parent_run_id? string
+---@field block_version_id? string
+---@field metrics_validity_fingerprint? string
+---@field metrics_validity_fingerprint_version? integer
+---@field block_execution_fingerprint? string today's shape
 ---@field definition_fingerprint? string documented shape
----@field block_execution_fingerprint? string flat shape
----@field documents_fingerprint? string
+---@field documents_fingerprint string
+---@field score? number 0 to 1
+---@field total_document_count? integer
+---@field completed_document_count? integer
+---@field document_count? integer
+---@field error_count? integer
 ---@field [string] any
 
----@class retab.Lifecycle
----@field status retab.Status|string
----@field message? string of an error
----@field details? retab.LifecycleDetails of an error
----@field reason? string of a cancellation
+--- What `cancel` returns.
+---@class retab.CancelledRun
+---@field id string
+---@field lifecycle retab.Lifecycle
+---@field [string] any
+
+--- Where a run or a result stands. `status` decides which other fields it can have.
+---@alias retab.Lifecycle retab.PlainLifecycle|retab.ErrorLifecycle|retab.CancelledLifecycle
+
+---@class retab.PlainLifecycle
+---@field status "pending"|"queued"|"running"|"completed"|string
+
+---@class retab.ErrorLifecycle
+---@field status "error"
+---@field message? string
+---@field details? retab.LifecycleDetails
+
+---@class retab.CancelledLifecycle
+---@field status "cancelled"
+---@field reason? string
 
 ---@class retab.LifecycleDetails
 ---@field message? string
@@ -260,126 +714,262 @@ function Page:prev() end
 ---@field error_code? string
 ---@field context? table
 
---- RFC 3339, as the server sent them.
+--- Times are RFC 3339, as the server sent them.
 ---@class retab.Timing
 ---@field created_at? string
 ---@field started_at? string
 ---@field completed_at? string
 ---@field duration_ms? integer milliseconds
 
--- ---- walks ----
+--- The result of one document.
+---@class retab.Result
+---@field id string
+---@field experiment_run_id string
+---@field experiment_id string
+---@field document_id string
+---@field lifecycle retab.Lifecycle
+---@field timing retab.Timing
+---@field block_type retab.BlockType|string
+---@field handle_inputs? table<string, retab.Handle> names such as "input-file-0"
+---@field handle_outputs? table<string, retab.Handle>
+---@field artifact? retab.Artifact
+---@field attempt? integer
+---@field [string] any
 
----@class retab.Walk
----@field cursor? string the id of the last run handed out: pass it as `after` to go on, nothing lost or repeated
-local Walk = {}
+--- What goes into a block or comes out of it.
+---@alias retab.Handle retab.JsonHandle|retab.FileHandle
 
---- Cancels what was sent ahead. A loop that is left does it by itself: at once on Lua 5.4, at collection elsewhere.
-function Walk:close() end
+---@class retab.JsonHandle
+---@field type "json"
+---@field data? any
 
----@class retab.Iterator: retab.Walk
----@overload fun(): retab.Run?
-local Iterator = {}
+---@class retab.FileHandle
+---@field type "file"
+---@field document { id: string, filename: string, mime_type: string }
 
---- The next run. After a failure it goes on from the same place.
----
---- ```lua
---- local it = runs.iter { experiment_id = "exp_abc" }
---- local run, message, err = it:next()
---- ```
----@return retab.Run|nil run nil at the end, or with an error
----@return string|nil message
----@return retab.Error|nil err
-function Iterator:next() end
+---@alias retab.Operation
+---| "extraction"
+---| "split"
+---| "classification"
+---| "parse"
+---| "edit"
+---| "partition"
+---| "conditional_evaluation"
+---| "review_trigger_evaluation"
+---| "while_loop_termination"
+---| "api_call_invocation"
+---| "function_invocation"
 
----@class retab.PageIterator: retab.Walk
----@overload fun(): retab.Page?
-local PageIterator = {}
+---@class retab.Artifact
+---@field operation retab.Operation|string
+---@field id string
 
---- The next page, like `retab.Iterator.next`.
----@return retab.Page|nil page
----@return string|nil message
----@return retab.Error|nil err
-function PageIterator:next() end
+--- An experiment.
+---@class retab.Experiment
+---@field id string
+---@field workflow_id string
+---@field block_id string
+---@field name string
+---@field block_type retab.BlockType|string
+---@field n_consensus integer 3, 5 or 7
+---@field document_count? integer
+---@field last_run_id? string
+---@field created_at? string RFC 3339
+---@field updated_at? string RFC 3339
+---@field status? "draft"|"processing"|"completed"|"failed"|"cancelled"|string
+---@field score? number 0 to 1
+---@field is_stale? boolean
+---@field freshness? any
+---@field freshness_state? "fresh"|"stale"|"unknown"|string
+---@field freshness_reasons? string[]
+---@field run_plan_mode? "run"|"noop"|"conflict"|"unknown"|string
+---@field rerunnable_document_count? integer
+---@field schema_drift? "none"|"partial"|"drifted"|"unknown"|string
+---@field schema_drift_detail? any
+---@field drift? any
+---@field [string] any
+
+--- Metrics by `kind`.
+---@alias retab.AnyMetrics
+---| retab.SummaryMetrics
+---| retab.DocumentMetrics
+---| retab.TargetMetrics
+---| retab.VoteMetrics
+---| retab.StaleMetrics
+---| retab.NoMetrics
+
+---@class retab.SummaryMetrics
+---@field kind "summary"
+---@field view "summary"
+---@field experiment_id string
+---@field run_id string
+---@field block_type retab.BlockType|string
+---@field block_execution_fingerprint? string
+---@field score? number 0 to 1, over the scored documents
+---@field prior_score? number
+---@field prior_run_id? string
+---@field documents? retab.ScoredDocument[]
+---@field scored_document_count? integer
+---@field total_document_count? integer
+---@field aggregate? retab.Likelihoods|retab.Confusion the former for extract, the latter for split and classifier
+
+---@class retab.ScoredDocument
+---@field id string
+---@field filename string
+---@field score? number
+---@field prior_score? number
+---@field value? any in the metrics by target
+
+---@class retab.Likelihoods
+---@field likelihoods table<string, number> by path
+
+---@class retab.Confusion
+---@field diag table<string, number> by label
+---@field flows { source: string, target: string, score: number }[]
+
+---@class retab.DocumentMetrics
+---@field kind "by_document"
+---@field view "by_document"
+---@field run_id string
+---@field document { id: string, filename: string }
+---@field score? number
+---@field prior_score? number
+---@field confusion? retab.Confusion
+---@field targets? { path: string, score: number?, prior_score: number?, value: any }[]
+
+---@class retab.TargetMetrics
+---@field kind "by_target"
+---@field view "by_target"
+---@field run_id string
+---@field target string
+---@field score? number
+---@field prior_score? number
+---@field confusion? { self: number?, flow_from: table<string, number>, flow_to: table<string, number> }
+---@field documents? retab.ScoredDocument[]
+
+---@class retab.VoteMetrics
+---@field kind "votes"
+---@field view "votes"
+---@field run_id string
+---@field document { id: string, filename: string }
+---@field target string
+---@field score? number
+---@field prior_score? number
+---@field rows? retab.VoteRow[]
+
+---@class retab.VoteRow
+---@field consensus? any
+---@field votes any[]
+---@field score? number
+---@field row_presence_score? number
+---@field present_voter_count? integer
+---@field total_voter_count? integer
+
+--- The metrics are older than the experiment.
+---@class retab.StaleMetrics
+---@field kind "stale_metrics"
+---@field error "stale_metrics"
+---@field experiment_id string
+---@field message string
+---@field last_run { run_id: string, block_execution_fingerprint: string?, score: number?, created_at: string? }
+---@field stale_reasons? string[] such as "config_changed"
+---@field current_block_execution_fingerprint? string
+
+--- The experiment has no metrics.
+---@class retab.NoMetrics
+---@field kind "no_metrics"
+---@field error "no_metrics"
+---@field experiment_id string
+---@field message string
 
 -- ---- errors ----
 
 ---@alias retab.ErrorKind
 ---| "authentication" # 401: the key is not accepted
----| "permission" # 403: the key may not do this
+---| "permission" # 403: the key is not allowed to do this
 ---| "not_found" # 404
 ---| "conflict" # 409
 ---| "validation" # 400, 422: the server refuses the parameters
 ---| "rate_limit" # 429
 ---| "server" # 500 and up
----| "api" # any other status but those of success; redirects too
----| "connection" # nobody answered
----| "timeout" # 408, or no answer in time
----| "tls" # no trust in the server
----| "decode" # what answered is not a page
----| "too_large" # more than max_body_bytes
+---| "api" # any other status except 2xx, redirects too
+---| "connection" # the network or this machine failed
+---| "timeout" # 408, or no response in time
+---| "tls" # the server's certificate cannot be verified
+---| "decode" # the response is not what was expected
+---| "too_large" # the response is larger than max_body_bytes
 ---| "cursor_loop" # the server repeats its cursors
----| "cancelled" # by the caller
+---| "cancelled" # the caller closed the client
 
---- What a failure is known by. `tostring(err)` is several lines for a person. The key appears nowhere in it.
+--- An error object. `tostring(err)` is several lines for a person. The key appears nowhere in it.
 ---@class retab.Error
 ---@field kind retab.ErrorKind
 ---@field message string one line for a person, at most 500 bytes
+---@field hint? string what to do about it
 ---@field status? integer of HTTP
 ---@field code? string|integer the server's
 ---@field details? any the server's
 ---@field errors? table the server's list of what is wrong
----@field request_id? string quote it when you report a problem
+---@field request_id? string the header `x-request-id`; quote it when you report a problem
 ---@field method? string
 ---@field url? string
----@field body? string the answer, cut at 64 KiB
----@field attempts? integer how often it was tried
----@field retryable boolean whether another try could have helped
+---@field body? string the response's body, cut at 64 KiB
+---@field attempts? integer attempts that were sent
+---@field retryable boolean true if another attempt can help; false where a `create` may have acted
 ---@field retry_after? number seconds that the server asks to wait
----@field cursor? string what to pass as `after` to go on; nil before the first run
+---@field cursor? string what to pass as `after` to resume a walk; nil before the first item
+---@field run? retab.Run of a failed `wait`: the run as it was seen last
 
 -- ---- drivers ----
 
---- How requests are carried and waited for: the five functions that are not optional. They are called without self.
+--- Sends requests and waits for them. The functions are called without self; the first five are required.
 ---@class retab.Driver
----@field send fun(request: retab.DriverRequest): retab.Ticket begins a request, and does not wait
----@field await fun(ticket: retab.Ticket): retab.DriverAnswer?, retab.DriverFailure? waits, once per ticket
----@field cancel fun(ticket: retab.Ticket) gives a request up; whoever awaits it gets kind "cancelled"
----@field sleep fun(seconds: number)
+---@field send fun(request: retab.DriverRequest): retab.Ticket?, retab.DriverError? begins a request; does not wait
+---@field await fun(ticket: retab.Ticket): retab.DriverResponse?, retab.DriverError? waits; called once per ticket
+---@field cancel fun(ticket: retab.Ticket) cancels a request; `await` then returns kind "cancelled"
+---@field sleep fun(seconds: number) waits; it ends early when the driver is closed
 ---@field now fun(): number epoch seconds
----@field ready? fun(ticket: retab.Ticket): boolean whether await would not wait
----@field await_any? fun(tickets: retab.Ticket[]) waits until await would not wait on one of them
----@field connections? fun(): integer opened so far
+---@field ready? fun(ticket: retab.Ticket): boolean returns true if `await` would not wait
+---@field await_any? fun(tickets: retab.Ticket[]) waits until one of them is ready
+---@field connections? fun(): integer returns the number of connections opened so far
 ---@field close? fun() frees everything; the client calls it once
 ---@field spawn? fun(f: function, ...: any): any runs a function in a coroutine of the host
 
---- Whatever the driver tells its requests by: a table or userdata.
+--- Identifies a request of a driver.
 ---@alias retab.Ticket table|userdata
 
----@class retab.DriverRequest: retab.Request
+---@class retab.DriverRequest
+---@field method string
+---@field url string
+---@field headers table<string, string>
+---@field body? string
 ---@field timeout number seconds for the attempt
----@field connect_timeout number seconds to connect, within timeout
----@field expires number seconds that the call has left, the wait for a connection included; may be infinite
----@field max_body_bytes integer of the answer after decompression
----@field bytes boolean the body may be an object with `#`, tostring and close, that `core.envelope` takes; never asked
----of a driver that is a table
+---@field connect_timeout number seconds to connect, at most `timeout`
+---@field expires number seconds that the call has left, waiting for a connection included; can be infinite
+---@field max_body_bytes integer largest body of the response after decompression
+---@field direct boolean no proxy, whatever the environment or the options say
+---@field bytes boolean the response's body may be an object with `#`, tostring and close that `core.envelope` takes;
+---false for a driver of your own
 
----@class retab.DriverAnswer
+---@class retab.DriverResponse
 ---@field status integer
 ---@field headers table<string, string> names in any case
 ---@field body string decompressed
 
----@class retab.DriverFailure
+---@class retab.DriverError
 ---@field kind "connection"|"timeout"|"tls"|"decode"|"too_large"|"cancelled"
 ---@field message string
+---@field unsent? boolean true if the request never left this machine: a `create` can then be repeated
 
 -- ---- retab.core ----
 
 --- The decoder by itself: `require "retab.core"` loads no libcurl.
 ---@class retab.core
----@field null lightuserdata as `retab.null`
+---@field null lightuserdata the same as `retab.null`
+---@field version string the same as `retab._VERSION`
 local core = {}
 
---- JSON (RFC 8259, strictly) to Lua values.
+--- Decodes JSON (RFC 8259, strictly).
 ---
 --- ```lua
 --- local value, message, position = core.decode('{"a": [1, 2.5, null]}', { null = core.null })
@@ -392,6 +982,6 @@ local core = {}
 function core.decode(text, options) end
 
 ---@class retab.DecodeOptions
----@field null? any what null becomes; nil unless given
----@field fields? string[] paths from the root, which pass through arrays: only these are built
----@field max_depth? integer containers within one another; default 128
+---@field null? any what null becomes; default nil: the member is absent
+---@field fields? string[] paths from the root, which pass through arrays: only these members are built
+---@field max_depth? integer nested containers; default 128
