@@ -11,7 +11,7 @@ local names = { decoder = "the decoder", ours = "transfer and cursor", libcurl =
 local most_allowed = { decoder = 0, ours = 3 }
 
 local server = simulator.start()
-local base_url = server:scenario { runs = 5000, log = false }
+local base_url = server:scenario { shape = "documented", runs = 5000, log = false }
 local output = assert(io.popen(("%s bench/walkers/allocations.lua %s"):format(workers.built "bench/allocations",
   workers.quote(base_url))))
 local text = output:read("*a")

@@ -7,7 +7,7 @@ local workers = require "bench.workers"
 local runs = measure.quick and 100000 or 1000000
 
 local server = simulator.start()
-local base_url = server:scenario { runs = runs, log = false }
+local base_url = server:scenario { shape = "documented", runs = runs, log = false }
 local worker = workers.start(("scripts/lua 5.4 bench/walkers/memory.lua %s %d"):format(workers.quote(base_url),
   runs))
 local idle, driver, half, peak = worker:ask("go"):match("^(%d+) (%d+) (%d+) (%d+)$")

@@ -26,7 +26,7 @@ end
 
 --- @param options table of the scenario: how the runs lie in time
 local function compare(name, options, params)
-  options.runs, options.log = options.runs or runs, false
+  options.runs, options.log, options.shape = options.runs or runs, false, "documented"
   local warm_url = server:scenario(options)
   options.latency = latency
   local base_url = server:scenario(options)

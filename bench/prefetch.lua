@@ -9,12 +9,12 @@ local latency, work = 0.05, 0.03
 local rounds = 3
 
 local server = simulator.start()
-local base_url = server:scenario { runs = runs, latency = latency, log = false }
+local base_url = server:scenario { shape = "documented", runs = runs, latency = latency, log = false }
 
 local function new_contender(name, command)
   local worker = workers.start(command)
   -- Warm: without latency and work, so that the server has its pages, and the walker its code.
-  worker:ask(server:scenario { runs = runs, log = false } .. " 0")
+  worker:ask(server:scenario { shape = "documented", runs = runs, log = false } .. " 0")
   return worker, function()
     local start = measure.clock()
     local answer = worker:ask(("%s %.3f"):format(base_url, work))

@@ -6,7 +6,7 @@ local workers = require "bench.workers"
 local rounds = 41
 
 local server = simulator.start()
-local base_url = server:scenario { runs = 1000, log = false }
+local base_url = server:scenario { shape = "documented", runs = 1000, log = false }
 
 local script = os.tmpname()
 local file = assert(io.open(script, "w"))

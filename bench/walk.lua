@@ -9,7 +9,7 @@ local runs = 10000
 local rounds = 31
 
 local server = simulator.start()
-local base_url = server:scenario { runs = runs, log = false }
+local base_url = server:scenario { shape = "documented", runs = runs, log = false }
 
 --- The URLs of the walk's pages, one a line, in a file.
 local function write_urls()

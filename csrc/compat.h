@@ -52,6 +52,13 @@ static inline void retab_compat_setfuncs(lua_State *L, const luaL_Reg *functions
 
 #endif
 
+/* Raises if the program that loads a module is another Lua than the module is built for. 5.1 cannot tell. */
+#if LUA_VERSION_NUM >= 502
+#define RETAB_CHECK_LUA(L) luaL_checkversion(L)
+#else
+#define RETAB_CHECK_LUA(L) ((void)(L))
+#endif
+
 /* The type of an array index in lua_rawgeti and lua_rawseti. */
 #if LUA_VERSION_NUM < 503
 #define RETAB_INDEX(n) ((int)(n))

@@ -6,6 +6,7 @@ RETAB_EXPORT int luaopen_retab_core(lua_State *L);
 
 RETAB_EXPORT int luaopen_retab_core(lua_State *L)
 {
+    RETAB_CHECK_LUA(L);
     lua_newtable(L);
     retab_reader_register(L, "decode", retab_reader_decode);
     retab_reader_register(L, "envelope", retab_envelope_list);

@@ -453,6 +453,7 @@ static void register_type(lua_State *L, const char *name, const luaL_Reg *method
 
 RETAB_EXPORT int luaopen_retab_curl(lua_State *L)
 {
+    RETAB_CHECK_LUA(L);
     static const luaL_Reg pool_methods[] = {{"send", pool_send},
                                             {"step", pool_step},
                                             {"wait", pool_wait},

@@ -5,7 +5,8 @@
 ---     for run in client.workflows.experiments.runs.iter { experiment_id = "exp_abc" } do
 ---       print(run.id, run.lifecycle.status)
 ---     end
-local core = require "retab.core"
+local native = require "retab.native"
+local core = native.core()
 local failure = require "retab.error"
 local log = require "retab.log"
 local params = require "retab.params"
@@ -13,8 +14,11 @@ local resource = require "retab.resource"
 local task = require "retab.task"
 local url = require "retab.url"
 
+-- A missing libcurl is reported here, and not by the first call. In nginx the driver may need none: the client loads it.
+if not rawget(_G, "ngx") then native.curl() end
+
 local retab = {
-  _VERSION = core.version or "0.2.0",
+  _VERSION = core.version,
   --- JSON null as a value: the light userdata NULL, which cjson.null and ngx.null are too.
   null = core.null,
 }

@@ -89,8 +89,9 @@ function native.core()
   return core
 end
 
---- Returns the module `retab.curl`, and loads libcurl with it.
---- @return table curl
+--- Returns the module `retab.curl`, and loads libcurl with it. A program that has a transport of its own and no libcurl
+--- has `require "retab.curl"` return false: package.preload["retab.curl"] = function() return false end.
+--- @return table|false curl
 --- Raises a string of at most three lines if it does not load.
 function native.curl()
   return load "retab.curl"
