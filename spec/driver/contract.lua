@@ -660,6 +660,30 @@ case("a call that is abandoned holds up no other call", function(host)
   client:close()
 end)
 
+case("a driver that is closed ends what is awaited, and sends nothing more", function(host)
+  local driver, request = new_driver(host)
+  local stalled = request(host.url .. scenario.encode { id = id_of(host), runs = 3, fault = "stall", times = 0 })
+  local function assert_closed(result, err)
+    assert.is_nil(result)
+    assert.equal("cancelled", err.kind)
+    assert.equal("the client was closed", err.message)
+  end
+  local ticket, ended = driver.send(stalled), host.alone
+  if not host.alone then
+    local awaited = driver.send(stalled)
+    host.spawn(function()
+      assert_closed(driver.await(awaited))
+      ended = true
+    end)
+    host.sleep(0.05)
+    driver.close()
+    wait_until(host, function() return ended end, "the wait has ended")
+  end
+  driver.close()
+  assert_closed(driver.await(ticket))
+  assert_closed(driver.send(stalled))
+end)
+
 case("a hook may close the client, which ends the call as cancelled", function(host)
   for _, hook in ipairs { "on_request", "on_retry" } do
     local runs, client

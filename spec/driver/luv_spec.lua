@@ -193,6 +193,22 @@ describe("under luv, a call", function()
     uv.run() -- until nothing is left to do
   end)
 
+  it("ends its wait for a retry at once when the client is closed", function()
+    local runs, client = new({ fault = "status", code = 503, times = 0, retry_after_ms = "60000" }, { max_retries = 1 })
+    local began, failure, timer = uv.hrtime(), nil, uv.new_timer()
+    coroutine.wrap(function()
+      local _, message = runs.list {}
+      failure = message
+    end)()
+    timer:start(50, 0, function()
+      timer:close()
+      client:close()
+    end)
+    uv.run()
+    assert.equal("the client was closed", failure)
+    assert.is_true(uv.hrtime() - began < 10e9)
+  end)
+
   it("in a coroutine inside a callback suspends that coroutine only", function()
     local runs, client = new { runs = 3, latency = 0.05 }
     local order, timer = {}, uv.new_timer()
