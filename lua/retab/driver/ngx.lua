@@ -40,23 +40,25 @@ end
 
 -- ---- stepping ----------------------------------------------------------------------------------------
 
---- Wakes threads whose transfers are done.
+--- Wakes threads whose transfers are done. Returns true if there may be more of them.
 function Driver:wake_finished()
   for _ = 1, wakes do
     local id = self.pool:finished()
-    if not id then return end
+    if not id then return false end
     local waiter = self.waiting[id]
     if waiter then waiter:post(1) end
   end
+  return true
 end
 
+--- Returns true if another step is due: a transfer is under way, or a thread is to be woken.
 function Driver:step()
   self.stepped = curl.clock()
   self.pool:step()
-  self:wake_finished()
+  return self:wake_finished() or self.pool:timeout() ~= nil
 end
 
---- Has a timer step the pool until no transfer is under way, unless one does already.
+--- Has a timer step the pool for as long as a step is due, unless one does already.
 function Driver:keep_stepping()
   if self.stepping and curl.clock() - self.stepped < patience then return end
   self.stepping = {}
@@ -66,10 +68,7 @@ end
 
 --- @param mine table nobody steps for a driver whose `stepping` is another one
 function Driver.step_until_idle(_, self, mine)
-  while self.stepping == mine and not self.closed and self.pool:timeout() do
-    self:step()
-    phases.sleep(tick)
-  end
+  while self.stepping == mine and not self.closed and self:step() do phases.sleep(tick) end
   if self.stepping == mine then self.stepping = nil end
 end
 
