@@ -527,9 +527,9 @@ describe("TLS", function()
     end
   end)
 
-  it("is not spoken to what does not speak it", function()
+  it("with a server that does not speak it is an error of kind connection", function()
     local _, _, err = new((at({}):gsub("^http:", "https:"))).list {}
-    assert.equal("tls", err.kind)
+    assert.equal("connection", err.kind)
   end)
 end)
 

@@ -36,6 +36,19 @@ function Peer:head()
   end
 end
 
+--- The next so many bytes; fewer where the other side has gone.
+function Peer:bytes(count)
+  local received = self.part or ""
+  self.part = nil
+  while #received < count do
+    local bytes, problem, part = self.socket:receive(count - #received)
+    received = received .. (bytes or part)
+    if problem == "closed" then break end
+    if problem then coroutine.yield() end
+  end
+  return received
+end
+
 --- Sends all of a text; false where the other side has gone.
 function Peer:send(text)
   local at = 1

@@ -196,22 +196,26 @@ static void disown(struct retab_pool *pool)
     finish_all(&pool->queued, "cancelled", "the request was sent before fork");
 }
 
-/* Each function that does something with an open pool is between these two. The time since the host was due back was
- * the caller's own: it does not count for the transfers that run. */
-static void enter(struct retab_pool *pool, struct retab_sigpipe *sigpipe)
+/* The time since the host was due back was the caller's own: it does not count for the transfers that run. */
+static void credit_absence(struct retab_pool *pool, int64_t now)
 {
-    const int64_t now = retab_pool_now();
     const int64_t away = retab_deadline_overstay(pool->due_back, now);
-    retab_process_block_sigpipe(sigpipe);
-    if (pool->multi != NULL && pool->process != getpid()) {
-        disown(pool);
-    }
     if (away > 0) {
         for (struct retab_transfer *transfer = pool->running.first; transfer != NULL; transfer = transfer->next) {
             retab_transfer_credit(transfer, away);
         }
         pool->due_back = now;
     }
+}
+
+/* Each function that does something with an open pool is between these two. */
+static void enter(struct retab_pool *pool, struct retab_sigpipe *sigpipe)
+{
+    retab_process_block_sigpipe(sigpipe);
+    if (pool->multi != NULL && pool->process != getpid()) {
+        disown(pool);
+    }
+    credit_absence(pool, retab_pool_now());
 }
 
 static void leave(struct retab_pool *pool, const struct retab_sigpipe *sigpipe)
@@ -494,9 +498,9 @@ int64_t retab_pool_due(struct retab_pool *pool)
         return RETAB_NEVER;
     }
     const int64_t now = retab_pool_now();
-    const int64_t back = retab_deadline_due_back(next_due(pool), now);
-    pool->due_back = back;
-    return back - now;
+    credit_absence(pool, now);
+    pool->due_back = retab_deadline_due_back(next_due(pool), now);
+    return pool->due_back - now;
 }
 
 int retab_pool_descriptor(struct retab_pool *pool)

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -235,6 +236,8 @@ int main(void)
 {
     test_threads();
     test_sigpipe();
+    test_no_descriptors();
+    test_watch_that_fails();
     for (int events = 0; events < 2; events++) {
         test_program_inherits_no_socket(events);
         for (int use = 0; use < USES; use++) {
