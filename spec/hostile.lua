@@ -18,9 +18,12 @@ end
 --- Makes the collector do a whole cycle in each of its steps, without a pause between cycles. Returns what undoes that.
 local function collect_always()
   if _VERSION == "Lua 5.5" then
-    local names, before = { pause = 0, stepmul = 0, stepsize = 1 }, {}
-    for name, value in pairs(names) do before[name] = collectgarbage("param", name, value) end
+    local mode, before = collectgarbage "incremental", {}
+    for name, value in pairs { pause = 0, stepmul = 0, stepsize = 1 } do
+      before[name] = collectgarbage("param", name, value)
+    end
     return function()
+      collectgarbage(mode)
       for name, value in pairs(before) do collectgarbage("param", name, value) end
     end
   elseif _VERSION == "Lua 5.4" then
@@ -41,9 +44,12 @@ end
 --- @return integer attacks how often `attack` was called
 function hostile.run(attack, body)
   local is_active, attacks, problem = true, 0, nil
+  -- Nothing is to be collected during a finalizer. Lua 5.1 has to be told, and resumes by itself after it.
+  local stops = _VERSION == "Lua 5.1" and not rawget(_G, "jit")
   local function finalize()
     if not is_active then return end
     attacks = attacks + 1
+    if stops then collectgarbage "stop" end
     local ok, message = pcall(attack)
     if not ok then problem = problem or message end
     at_collection(finalize)
