@@ -33,7 +33,8 @@ static int read_token(struct tail *t, const char *token)
     return 1;
 }
 
-/* Reads a string from its closing quote on. A quote with a backslash before it does not open a string. */
+/* Reads a string from its closing quote on. Its opening quote has no backslash before it, since the token that the
+ * caller reads next stands there. */
 static int read_string(struct tail *t, struct value *value)
 {
     if (t->end == t->start || t->end[-1] != '"') {
@@ -44,7 +45,7 @@ static int read_string(struct tail *t, struct value *value)
     while (p > t->start && retab_text_is_plain(p[-1])) {
         p--;
     }
-    if (p - t->start < 2 || p[-1] != '"' || p[-2] == '\\') {
+    if (p == t->start || p[-1] != '"') {
         return 0;
     }
     *value = (struct value){p, (size_t)(close - p)};

@@ -1,13 +1,28 @@
 /* retab.core where there is no memory: each allocation fails in turn, of Lua's and of ours on the C heap. */
 #include <lauxlib.h>
 #include <lua.h>
+#include <lualib.h>
 
+#include "check.h"
 #include "exhaust.h"
+#include "heap.h"
 
 int luaopen_retab_core(lua_State *L);
 
 /* Each is called with core. */
 static const struct exhaust_scenario scenarios[] = {
+    {"decode deep", "local core = ...\n"
+                    "local long = ('x'):rep(1000)\n"
+                    "local text = ('{\"a\":['):rep(60) .. '\"\\\\n' .. long .. '\"' .. (']}'):rep(60)\n"
+                    "assert(core.decode(text).a[1].a[1].a)\n"
+                    "assert(core.decode(text, { fields = { 'b' } }).a == nil)\n"
+                    "assert(core.decode(('['):rep(1000) .. (']'):rep(1000), { max_depth = 1000 }))\n"},
+    {"object", "local core = ...\n"
+               "local body = '{\"id\":\"a\",\"data\":[],\"list_metadata\":{\"after\":\"cursor_1\"}}'\n"
+               "assert(core.object(body, { fields = { 'id' } }).id == 'a')\n"
+               "assert(core.next_cursor(body) == 'cursor_' .. 1)\n"
+               "local value, message = core.object '[]'\n"
+               "assert(value == nil and message)\n"},
     {"decode",
      "local core = ...\n"
      "local text = [=[{\"a\":[1,2.5,-3e300,12345678901234567890,true,false,null,\"x\\u00e9\\n\"],\"b\":\"repeats\","
@@ -47,6 +62,23 @@ static const struct exhaust_scenario scenarios[] = {
      "end\n"},
 };
 
+/* Whatever was decoded, a reader keeps no more than this on the C heap. */
+#define KEPT ((size_t)1024 * 1024)
+
+/* Each makes large buffers, or teaches a reader as much as it can learn. */
+static const char large[] =
+    "local core = ...\n"
+    "local long = ('x'):rep(5000000)\n"
+    "assert(#core.decode('\"\\\\n' .. long .. '\"') == 5000001)\n"
+    "local brackets = ('['):rep(900000) .. (']'):rep(900000)\n"
+    "assert(core.decode('{\"a\":' .. brackets .. ',\"b\":1}', { fields = { 'b' }, max_depth = 1000000 }).b == 1)\n"
+    "core.decode(brackets, { max_depth = 1000000 })\n"
+    "for i = 1, 100 do\n"
+    "  local members = {}\n"
+    "  for j = 1, 60 do members[j] = ('\"%s%d_%d\":{\"%s\":[[1]]}'):format(('k'):rep(50), i, j, ('v'):rep(60)) end\n"
+    "  assert(core.decode('{\"a' .. i .. '\":{' .. table.concat(members, ',') .. '}}'))\n"
+    "end\n";
+
 static int open_module(lua_State *L)
 {
     lua_pushcfunction(L, luaopen_retab_core);
@@ -54,8 +86,22 @@ static int open_module(lua_State *L)
     return 1;
 }
 
+static void test_caps(void)
+{
+    lua_State *L = luaL_newstate();
+    CHECK(L != NULL, "a new state");
+    luaL_openlibs(L);
+    CHECK(luaL_loadstring(L, large) == LUA_OK, "%s", lua_tostring(L, -1));
+    (void)open_module(L);
+    CHECK(lua_pcall(L, 1, 0, 0) == LUA_OK, "%s", lua_tostring(L, -1));
+    CHECK(heap_bytes() > 0 && heap_bytes() < KEPT, "%zu bytes are kept", heap_bytes());
+    lua_close(L);
+    CHECK(heap_bytes() == 0, "%zu bytes are left", heap_bytes());
+}
+
 int main(void)
 {
+    test_caps();
     exhaust(open_module, scenarios, sizeof scenarios / sizeof *scenarios, NULL);
     return 0;
 }

@@ -1,7 +1,9 @@
 #include "heap.h"
 
+#include <malloc.h>
 #include <string.h>
 
+static size_t bytes;
 static long blocks, left = -1, to_fail;
 static int failed;
 
@@ -19,6 +21,11 @@ void __wrap_free(void *block);
 long heap_blocks(void)
 {
     return blocks;
+}
+
+size_t heap_bytes(void)
+{
+    return bytes;
 }
 
 void heap_fail(long before, long failures)
@@ -56,7 +63,14 @@ static int fails(void)
 static void *counted(void *block)
 {
     blocks += block != NULL;
+    bytes += malloc_usable_size(block);
     return block;
+}
+
+static void discount(void *block)
+{
+    blocks -= block != NULL;
+    bytes -= malloc_usable_size(block);
 }
 
 void *__wrap_malloc(size_t size)
@@ -74,11 +88,9 @@ void *__wrap_realloc(void *block, size_t size)
     if (fails()) {
         return NULL;
     }
+    discount(block);
     void *moved = __real_realloc(block, size);
-    if (block == NULL) {
-        (void)counted(moved);
-    }
-    return moved;
+    return counted(moved);
 }
 
 char *__wrap_strdup(const char *text)
@@ -90,6 +102,6 @@ char *__wrap_strdup(const char *text)
 
 void __wrap_free(void *block)
 {
-    blocks -= block != NULL;
+    discount(block);
     __real_free(block);
 }
