@@ -73,11 +73,11 @@ int retab_reader_has_room(lua_State *L, int slots)
     if (lua_checkstack(L, slots)) {
         return 1;
     }
-    /* some versions do not say whether it was memory: about as much of it tells */
+    /* Some versions do not say whether it was memory, nor collect garbage first. About as much memory does both. */
     const size_t slot = 16;
     (void)lua_newuserdatauv(L, (size_t)(lua_gettop(L) + slots) * 2 * slot, 0);
     lua_pop(L, 1);
-    return 0;
+    return lua_checkstack(L, slots);
 }
 
 void retab_reader_begin(lua_State *L, struct retab_reader *r, int index, const char *text, size_t length,
