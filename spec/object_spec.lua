@@ -157,8 +157,9 @@ describe("get", function()
     assert.equal("decode", err.kind)
     assert.matches("text/html", message)
     experiments = new { { status = 204 } }
-    _, _, err = experiments.runs.get "run_1"
+    _, message, err = experiments.runs.get "run_1"
     assert.equal("decode", err.kind)
+    assert.matches("empty", message)
   end)
 
   it("takes every 2xx and every media type of JSON", function()
@@ -243,6 +244,7 @@ describe("create", function()
     refuse(create, { { experiment_id = "exp_1", limit = 5 } }, "unknown parameter 'limit'")
     refuse(create, { { experiment_id = "exp_1", plan_token = 5 } }, "'plan_token'")
     refuse(create, { { experiment_id = "exp_1", timeout = 5 } }, "'timeout' is an option", "second table")
+    refuse(create, { { experiment_id = "exp_1", max_items = 5 } }, "unknown parameter 'max_items'")
     refuse(create, { { experiment_id = "exp_1" }, { workflow_id = "wf_1" } }, "'workflow_id' is a parameter",
       "first table")
     refuse(create, { "exp_1" }, "must be a table")

@@ -403,6 +403,16 @@ describe("Closing the client during a wait", function()
     assert.equal(1, #driver.sent)
   end)
 
+  it("is of kind cancelled also where the sleep passed the deadline", function()
+    local runs, driver, client
+    runs, driver, client = new { run "running" }
+    driver.sleep = function()
+      driver.clock = driver.clock + 100
+      client:close()
+    end
+    is_cancelled { runs.wait("run_1", { deadline = 10 }) }
+  end)
+
   it("in on_update ends it without a sleep", function()
     local runs, driver, client
     runs, driver, client = new { run "running" }

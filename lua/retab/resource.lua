@@ -85,7 +85,8 @@ end
 --- @return table options
 function Endpoint:check(given, given_options, allowed_options)
   local keys = request.known_keys(self.session, given_options)
-  local checked = params.check(self.declared, given, "parameter", { other = walk_options, keys = keys })
+  local other = self.page_size and walk_options or allowed_options
+  local checked = params.check(self.declared, given, "parameter", { other = other, keys = keys })
   local options = params.check(allowed_options, given_options, "option", { other = self.declared })
   if checked.before and checked.after then
     params.raise("bad parameter 'before': must not be given together with 'after'")
