@@ -31,7 +31,7 @@ local function log(session, ...)
   if session.log then pcall(session.log, (...):format(select(2, ...))) end
 end
 
---- Header names in lower case; a value that is an array is joined.
+--- Returns a copy of headers with names in lower case. A value that is an array is joined with commas.
 --- @param headers table|nil
 --- @return table
 function call.lower_names(headers)
@@ -44,7 +44,7 @@ function call.lower_names(headers)
   return lower
 end
 
---- Closes the body of a response where it is a driver's buffer and not a string.
+--- Closes the body of a response, if it is a driver's buffer.
 --- @param body string|userdata|nil
 function call.release(body)
   if type(body) == "userdata" then body:close() end
@@ -141,7 +141,7 @@ local function report_response(self, response)
 end
 
 --- Waits for the attempt under way.
---- @return table|nil response status, headers, body, where the status is one of the 200s; the caller releases the body
+--- @return table|nil response { status, headers, body } where the status is 2xx; the caller releases the body
 --- @return table|nil fields of an error
 --- @return table|nil headers of a response with another status
 local function await(self)
@@ -177,7 +177,7 @@ end
 -- ---- the call ----
 
 --- Sends the first attempt.
---- @param session table the client's inside
+--- @param session table of the client
 --- @param target table from request.target
 --- @param options table of the call: timeout, deadline, max_retries, headers, api_key
 --- @return table call for call.finish or call.abandon
@@ -239,7 +239,7 @@ end
 --- A clock that shows less does not count from 1970: HTTP dates are then compared with the system's clock.
 local first_epoch = 1e9
 
---- Epoch seconds by the driver's clock, or the system's.
+--- Returns the epoch seconds by the driver's clock, or else by the system's.
 function call.wall_clock(now)
   return now > first_epoch and now or dates.now()
 end
@@ -262,7 +262,7 @@ local function try_again(self, fields, delay, ends)
   end
   log(session, "retab: %s; next attempt in %.2f s (attempt %d)", mask.apply(fields.message, self.key), delay,
     self.attempts + 1)
-  if not session.closed then driver.sleep(delay) end -- on_retry can close it, and so can others meanwhile
+  if not session.closed then driver.sleep(delay) end -- on_retry can close the client
   if session.closed then return client_closed() end
   local left = ends - driver.now()
   if left <= 0 then return fields end -- it slept longer than asked

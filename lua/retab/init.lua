@@ -19,7 +19,7 @@ if not rawget(_G, "ngx") then native.curl() end
 
 local retab = {
   _VERSION = core.version,
-  --- JSON null as a value: the light userdata NULL, which cjson.null and ngx.null are too.
+  --- JSON null as a value: the light userdata NULL, the same as cjson.null and ngx.null.
   null = core.null,
 }
 
@@ -86,13 +86,13 @@ local client_options = {
   { "driver", check_driver },
 }
 
---- An environment variable; nil where it is empty, or where a sandbox has no `os`.
+--- Returns an environment variable; nil where it is empty, or where a sandbox has no `os`.
 local function environment(name)
   local value = os and os.getenv and os.getenv(name)
   return value ~= "" and value or nil
 end
 
---- The first of some environment variables that is set.
+--- Returns the first of these environment variables that is set.
 --- @return string|nil value
 --- @return string|nil name
 local function first_variable(...)
@@ -101,7 +101,7 @@ local function first_variable(...)
   end
 end
 
---- The API key: the option, or the environment's.
+--- Returns the API key: the option, or the environment's.
 local function find_key(options)
   if options.api_key then return options.api_key end
   local key = environment "RETAB_API_KEY"
@@ -142,14 +142,14 @@ end
 
 -- ---- the client ----
 
---- The driver of the host that this runs in.
+--- Returns the name of the driver for this host.
 local function host_driver()
   if rawget(_G, "ngx") then return pcall(require, "resty.http") and "resty" or "ngx" end
   if rawget(_G, "vim") then return "luv" end
   return "blocking"
 end
 
---- How a driver without a spawn of its own runs a function.
+--- Runs a function in a coroutine, for a driver without a spawn of its own.
 local function spawn_task(f, ...)
   return task.spawn(nil, f, ...)
 end
@@ -159,7 +159,7 @@ end
 local Session = {}
 Session.__index = Session
 
---- The driver. It is created when it is first needed: building requests and parsing responses need none.
+--- Returns the driver. It is created when it is first needed: building requests and parsing responses need none.
 function Session:driver()
   if not self.driver_table then
     self.driver_table = type(self.driver_option) == "table" and self.driver_option
@@ -188,7 +188,7 @@ local function new_session(given)
     api_key = find_key(options),
     auth = find_auth(options),
     base_url = base_url,
-    -- a proxy would read the key of a plain request to this machine
+    -- a proxy could read the key in a plain request to this machine
     direct = url.is_plain_loopback(base_url) and not (options.proxy and options.allow_http),
     timeout = options.timeout or default_timeout,
     connect_timeout = options.connect_timeout or default_connect_timeout,
@@ -215,7 +215,7 @@ end
 --- The client's own functions, which take its session.
 local functions = {}
 
---- Counts since the client was made: attempts sent, retries, bytes of bodies received, connections opened.
+--- Returns counts since the client was created: attempts sent, retries, bytes of bodies received, connections opened.
 --- @return { requests: integer, retries: integer, bytes: integer, connections: integer }
 function functions.stats(session)
   local driver = session.driver_table
@@ -254,12 +254,12 @@ function Client:__tostring()
   return ("retab.client (%s%s)"):format(session.base_url, session.closed and ", closed" or "")
 end
 
---- Makes a client. Nothing is sent. Invalid options and a missing key raise.
+--- Creates a client. It sends nothing. Invalid options and a missing key raise.
 --- @param options retab.Options|nil
 --- @return retab.Client
 function retab.new(options)
   local session = new_session(options)
-  if rawget(_G, "vim") then -- loading libcurl holds up the screen: better now than in the first call
+  if rawget(_G, "vim") then -- load libcurl now: in the first call it would block the screen
     pcall(require, "retab.driver.luv")
   end
   local experiments = resource.bind(session, require "retab.resources.experiments")

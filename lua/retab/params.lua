@@ -10,10 +10,10 @@ local mask = require "retab.mask"
 
 local params = {}
 
---- Bytes that no header value may hold (RFC 9110, 5.5): a tab is allowed.
+--- Bytes that no header value may contain (RFC 9110, 5.5); a tab is allowed.
 local control_bytes = "[%z\1-\8\10-\31\127]"
 
---- A longer value is cut in a message.
+--- Bytes of a value that a message quotes.
 local longest_shown = 60
 
 local debug_library = rawget(_G, "debug") -- a sandbox may lack it
@@ -101,7 +101,7 @@ local function has(declaration, name)
   return false
 end
 
---- Raises for a name that is not declared.
+--- Raises an error about a name that is not declared.
 local function raise_unknown(declaration, name, kind, rules)
   if has(rules.other, name) then
     params.raise(kind == "parameter" and ("'%s' is an option: pass it in the second table"):format(name)
@@ -150,7 +150,7 @@ function params.check(declaration, given, kind, rules)
   return checked
 end
 
---- A copy of a table, one level deep.
+--- Returns a copy of a table, one level deep.
 function params.copy(original)
   local copied = {}
   for key, value in pairs(original) do copied[key] = value end
@@ -166,15 +166,15 @@ function params.join(...)
   return joined
 end
 
--- ---- checks ----
+-- ---- checks: each takes a value and returns the one to use, or nil and what is allowed ----
 
---- Any string but the empty one.
+--- Takes any string except the empty one.
 function params.text(value)
   if type(value) == "string" and value ~= "" then return value end
   return nil, "must be a string that is not empty"
 end
 
---- One of the words of an array.
+--- Returns a check that takes one of the words of an array.
 function params.one_of(words)
   local known = {}
   for _, word in ipairs(words) do known[word] = true end
@@ -185,7 +185,8 @@ function params.one_of(words)
   end
 end
 
---- An integer of at least `least`, and at most `most` where that is given. A float without a fraction is one.
+--- Returns a check that takes an integer from `least` to `most`, or without an upper bound. A float without a fraction
+--- counts as an integer.
 function params.integer(least, most)
   local allowed = most and ("must be an integer from %d to %d"):format(least, most)
     or ("must be an integer of at least %d"):format(least)
@@ -197,13 +198,13 @@ function params.integer(least, most)
   end
 end
 
---- Seconds, more than 0.
+--- Takes a number of seconds above 0.
 function params.seconds(value)
   if type(value) == "number" and value > 0 then return value end
   return nil, "must be a number of seconds above 0"
 end
 
---- A date, as dates.lua reads them. Numbers are epoch seconds and become RFC 3339.
+--- Takes a date that dates.lua can read. Numbers are epoch seconds and become RFC 3339.
 function params.date(value)
   local text = value
   if type(value) == "number" then text = dates.format(value) end
@@ -211,7 +212,7 @@ function params.date(value)
   return nil, "must be a date (YYYY-MM-DD, RFC 3339, or epoch seconds)"
 end
 
---- A value of this Lua type.
+--- Returns a check that takes values of one Lua type.
 function params.of_type(name)
   return function(value)
     if type(value) == name then return value end
@@ -219,18 +220,18 @@ function params.of_type(name)
   end
 end
 
---- Any value.
+--- Takes any value.
 function params.anything(value)
   return value
 end
 
---- The value of an HTTP header.
+--- Takes the value of an HTTP header.
 function params.header_text(value)
   if type(value) == "string" and value ~= "" and not value:find(control_bytes) then return value end
   return nil, "must be a string that is not empty and has no control characters"
 end
 
---- Names and values of HTTP headers. A control character could start another header.
+--- Takes a table of HTTP headers. Control characters are refused: they could begin another header.
 function params.headers(value)
   local allowed = "must be a table of header names and values without control characters"
   if type(value) ~= "table" then return nil, allowed end
@@ -246,7 +247,7 @@ function params.headers(value)
   return headers
 end
 
---- Paths of fields, as core.decode takes them: an array of keys joined by dots.
+--- Takes an array of paths for core.decode. A path is keys joined by dots.
 function params.fields(value)
   local allowed = "must be an array of paths such as \"lifecycle.status\""
   if type(value) ~= "table" then return nil, allowed end
@@ -262,7 +263,7 @@ function params.fields(value)
   return copied
 end
 
---- An API key, or a function that returns one. What the function returns is checked at each attempt.
+--- Takes an API key, or a function that returns one. request.lua checks what the function returns.
 function params.key(value)
   if type(value) == "function" then return value end
   local problem = params.key_problem(value)
@@ -293,8 +294,8 @@ local function query_values(value)
   return #values == count and values or nil
 end
 
---- Query parameters that this library does not know: names to a string, number or boolean, or an array of them.
---- @return table|nil query names to arrays of strings
+--- Takes the option `query`: a table from names to a string, number or boolean, or an array of them.
+--- @return table|nil query from names to arrays of strings
 function params.query(value)
   local allowed = "must be a table of names to strings, numbers or booleans, or arrays of them"
   if type(value) ~= "table" then return nil, allowed end

@@ -44,7 +44,7 @@ local function encode_json(value)
 end
 
 --- Builds the target of a call.
---- @param session table the client's inside
+--- @param session table of the client
 --- @param endpoint table a bound endpoint: method, path, declared, sends_body, at_most_once
 --- @param checked table parameters; `id` fills the {id} of the path
 --- @param options table query

@@ -39,7 +39,7 @@ local wait_options = params.join(call_options, {
 local Endpoint = {}
 Endpoint.__index = Endpoint
 
---- The parameters that every list takes after its filters.
+--- Returns the declarations of the parameters that every list has after its filters.
 local function paging_params(declaration)
   local paging = {
     { "before", params.text },
@@ -64,12 +64,12 @@ local function bind_object(session, declaration)
   return setmetatable(self, Endpoint)
 end
 
---- What is sent for these parameters (request.lua).
+--- Returns the target for these parameters (request.lua).
 function Endpoint:target(checked, options)
   return request.target(self.session, self, checked, options)
 end
 
---- Raises where the first date of a range is later than the last.
+--- Raises an error if the first date of a range is later than the last.
 local function check_range(range, checked)
   local first, last = checked[range[1]], checked[range[2]]
   if not first or not last then return end
@@ -150,7 +150,7 @@ local function check_id(id)
   return id
 end
 
---- The id of an object that is given by its id, or itself.
+--- Returns the id of an object. The caller gives the id, or the object.
 local function id_of(given)
   if type(given) ~= "table" then return check_id(given) end
   if given.id == nil then params.raise("bad argument 'id': the table has no id") end
@@ -177,7 +177,7 @@ end
 
 -- ---- binding ----
 
---- Makes `public.f(...)` and `public:f(...)` the same, and has a closed client raise.
+--- Defines a function that users call with a dot or a colon. On a closed client it raises.
 local function define(session, public, name, f)
   public[name] = function(first, ...)
     if session.closed then params.raise("client is closed") end
@@ -187,7 +187,7 @@ local function define(session, public, name, f)
 end
 
 --- Binds a declaration to a client.
---- @param session table the client's inside
+--- @param session table of the client
 --- @param declaration table
 ---   list: { path, params, range, most_per_page, page_size, has_order };
 ---   get, create, cancel: { method, path, params, check_together, sends_body, at_most_once, lookup }, where {id} in the

@@ -22,7 +22,7 @@ end
 
 --- Decodes the body of a response.
 --- @param decode function core.envelope or core.object
---- @param session table the client's inside
+--- @param session table of the client
 --- @param received table status, headers (names in lower case), body
 --- @param options table of the call: null, fields
 --- @param key string|string[]|nil the API key, which a body can repeat
