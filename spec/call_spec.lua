@@ -885,6 +885,19 @@ describe("api_key of a call", function()
     assert.equal(key, lower(driver.sent[4].headers)["api-key"])
   end)
 
+  it("does not make the client's own key visible", function()
+    local seen = {}
+    local function note(event) seen[#seen + 1] = event end
+    local runs = new(always(scripted.status(503, { ["x-a"] = key })),
+      { on_request = note, on_response = note, on_retry = note, debug = note })
+    local _, message, err = runs.list({ experiment_id = key }, { api_key = "sk_of_call", headers = { ["X-A"] = key } })
+    assert.is_true(#seen > 9)
+    for _, value in ipairs { message, err, tostring(err), seen } do
+      assert.is_false(contains(value, key))
+      assert.is_false(contains(value, "sk_test_4f9a"))
+    end
+  end)
+
   it("can be a function, which is called once per attempt", function()
     local count = 0
     local runs, driver = new({ scripted.status(503), page })

@@ -88,9 +88,9 @@ local function attempt(self, left)
   wire.max_body_bytes = session.max_body_bytes
   wire.direct = self.target.direct
   wire.bytes = type(session.driver_option) ~= "table" -- a driver of the caller's own gets strings
-  self.attempts, self.key = self.attempts + 1, key
+  self.attempts, self.keys = self.attempts + 1, request.known_keys(session, options)
   notify(self, session.on_request, session.on_request and {
-    method = wire.method, url = mask.apply(wire.url, key), headers = mask.headers(wire.headers, key),
+    method = wire.method, url = mask.apply(wire.url, self.keys), headers = mask.headers(wire.headers, self.keys),
     attempt = self.attempts,
   })
   if session.closed then -- by the hook, or by the function api_key
@@ -128,14 +128,14 @@ end
 local function report_response(self, response)
   local session = self.session
   local elapsed = session:driver().now() - self.started
-  local request_id = mask.apply(response.headers["x-request-id"], self.key)
+  local request_id = mask.apply(response.headers["x-request-id"], self.keys)
   notify(self, session.on_response, session.on_response and {
-    status = response.status, headers = mask.headers(response.headers, self.key),
-    url = mask.apply(self.target.url, self.key), attempt = self.attempts, elapsed = elapsed, request_id = request_id,
+    status = response.status, headers = mask.headers(response.headers, self.keys),
+    url = mask.apply(self.target.url, self.keys), attempt = self.attempts, elapsed = elapsed, request_id = request_id,
   })
   if session.log then
     log(session, "retab: %s %s -> %d in %.0f ms, %d bytes, %s (attempt %d)", self.target.method,
-      mask.apply(self.target.url, self.key), response.status, elapsed * 1000, #response.body,
+      mask.apply(self.target.url, self.keys), response.status, elapsed * 1000, #response.body,
       request_id or "no request id", self.attempts)
   end
 end
@@ -182,7 +182,10 @@ end
 --- @param options table of the call: timeout, deadline, max_retries, headers, api_key
 --- @return table call for call.finish or call.abandon
 function call.start(session, target, options)
-  local self = { session = session, target = target, options = options, attempts = 0 }
+  local self = {
+    session = session, target = target, options = options, attempts = 0,
+    keys = request.known_keys(session, options), -- to mask
+  }
   attempt(self, options.deadline or session.deadline or math.huge)
   return self
 end
@@ -232,7 +235,7 @@ function call.fail(self, fields)
   mark_ambiguous(self, fields)
   fields.unsent = nil
   if fields.status == 401 then fields.hint = request.key_hint(self.session) end
-  local err = failure.new(fields, self.key)
+  local err = failure.new(fields, self.keys)
   return nil, err.message, err
 end
 
@@ -260,7 +263,7 @@ local function try_again(self, fields, delay, ends)
     local _, _, err = call.fail(self, params.copy(fields))
     notify(self, session.on_retry, { attempt = self.attempts, delay = delay, error = err })
   end
-  log(session, "retab: %s; next attempt in %.2f s (attempt %d)", mask.apply(fields.message, self.key), delay,
+  log(session, "retab: %s; next attempt in %.2f s (attempt %d)", mask.apply(fields.message, self.keys), delay,
     self.attempts + 1)
   if not session.closed then driver.sleep(delay) end -- on_retry can close the client
   if session.closed then return client_closed() end
@@ -304,7 +307,7 @@ local function finish(self, thread)
     else
       if not fields.status then
         log(session, "retab: %s %s -> %s: %s (attempt %d)", self.target.method,
-          mask.apply(self.target.url, self.key), fields.kind, mask.apply(fields.message, self.key), self.attempts)
+          mask.apply(self.target.url, self.keys), fields.kind, mask.apply(fields.message, self.keys), self.attempts)
       end
       local now = driver.now()
       fields.retry_after = retry.after(headers, call.wall_clock(now))

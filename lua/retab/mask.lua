@@ -96,15 +96,17 @@ function mask.apply(value, key)
   return masked
 end
 
---- Returns a copy of headers for a hook. A header that is the key is masked, however short the key is.
+--- Returns a copy of headers for a hook. A header that is a key is masked, however short the key is.
 --- @param headers table
---- @param key string
+--- @param keys string[]
 --- @return table
-function mask.headers(headers, key)
+function mask.headers(headers, keys)
   local copied = {}
   for name, value in pairs(headers) do
-    local is_key = value == key or value == "Bearer " .. key
-    copied[mask.apply(name, key)] = is_key and shown_instead or mask.apply(value, key)
+    for _, key in ipairs(keys) do
+      if value == key or value == "Bearer " .. key then value = shown_instead end
+    end
+    copied[mask.apply(name, keys)] = mask.apply(value, keys)
   end
   return copied
 end

@@ -88,7 +88,8 @@ end
 function request.known_keys(session, options)
   local keys = {}
   local function add(key)
-    if type(key) == "string" and key ~= "" then keys[#keys + 1] = key end
+    if type(key) ~= "string" or key == "" or key == keys[1] or key == keys[2] then return end
+    keys[#keys + 1] = key
   end
   add(session.api_key)
   add(type(options) == "table" and options.api_key)

@@ -129,16 +129,16 @@ function list.parse(endpoint, status, headers, body, given_options)
   if body ~= nil and type(body) ~= "string" then params.raise("bad argument 'body': must be a string") end
   local options = params.check(call_options, given_options, "option", { other = endpoint.declared })
   local received = { status = status, headers = call.lower_names(headers), body = body or "" }
-  local key = request.known_keys(endpoint.session, options)
+  local keys = request.known_keys(endpoint.session, options)
   local value, fields
   if status >= 200 and status < 300 then
-    value, fields = page.read(endpoint, received, options, key)
+    value, fields = page.read(endpoint, received, options, keys)
     if value then return value end
   else
     fields = failure.from_response(status, received.headers, received.body)
     if status == 401 then fields.hint = request.key_hint(endpoint.session) end
   end
-  local err = failure.new(fields, key)
+  local err = failure.new(fields, keys)
   return nil, err.message, err
 end
 

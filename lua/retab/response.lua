@@ -25,14 +25,14 @@ end
 --- @param session table of the client
 --- @param received table status, headers (names in lower case), body
 --- @param options table of the call: null, fields
---- @param key string|string[]|nil the API key, which a body can repeat
+--- @param keys string[] the API keys, which a body can repeat
 --- @return table|nil value
 --- @return table|nil fields of an error
-function response.decode(decode, session, received, options, key)
+function response.decode(decode, session, received, options, keys)
   local problem
   local content_type = received.headers["content-type"] or ""
   if not is_json(content_type) then
-    local masked = mask.apply(tostring(received.body), key) -- before it is cut in the middle of a key
+    local masked = mask.apply(tostring(received.body), keys) -- before it is cut in the middle of a key
     problem = ("the response is not JSON but %s: %s"):format(content_type, excerpt(masked))
   elseif #received.body == 0 then
     problem = "the response is empty, expected JSON"
@@ -53,7 +53,7 @@ end
 --- @param endpoint table a bound endpoint
 --- @param checked table parameters
 --- @param options table of the call
---- @param read function (endpoint, received, options, key) -> value, or nil and the fields of an error
+--- @param read function (endpoint, received, options, keys) -> value, or nil and the fields of an error
 --- @return table|nil value
 --- @return string|nil message
 --- @return retab.Error|nil err
@@ -61,15 +61,15 @@ function response.fetch(endpoint, checked, options, read)
   local pending = call.start(endpoint.session, endpoint:target(checked, options), options)
   local received, message, err = call.finish(pending)
   if not received then return nil, message, err end
-  local value, fields = read(endpoint, received, options, pending.key)
+  local value, fields = read(endpoint, received, options, pending.keys)
   call.release(received.body)
   if value then return value end
   return call.fail(pending, fields)
 end
 
 --- Reads one object, for response.fetch.
-function response.read_object(endpoint, received, options, key)
-  return response.decode(core.object, endpoint.session, received, options, key)
+function response.read_object(endpoint, received, options, keys)
+  return response.decode(core.object, endpoint.session, received, options, keys)
 end
 
 return response

@@ -145,7 +145,7 @@ function Sequence:arrive()
     return false
   end
   self.pending = send_early(self, response.body)
-  local value, fields = page.read(self.endpoint, response, self.options, pending.key)
+  local value, fields = page.read(self.endpoint, response, self.options, pending.keys)
   call.release(response.body)
   if self.closed then return false end -- by the hook of the early request
   if value then
