@@ -375,6 +375,18 @@ describe("The key", function()
     end
   end)
 
+  it("is not left in part where a long body is cut", function()
+    for _, spelled in ipairs { key, (key:gsub(".", function(char) return ("%%%02X"):format(char:byte()) end)) } do
+      local long = ("x" .. spelled):rep(20000)
+      for shift = 0, #spelled, 5 do
+        local err = fail(500, ("y"):rep(shift) .. long)
+        assert.is_true(#err.body <= 64 * 1024)
+        assert.is_nil(err.body:gsub("%*%*%*", ""):gsub("%*+$", ""):find("[^xy]"))
+        assert.is_nil(err.message:gsub("%*%*%*", ""):gsub("%*+$", ""):find("[^xy]"))
+      end
+    end
+  end)
+
   it("is masked where a message quotes only the beginning of a body", function()
     local _, message = runs.parse(200, { ["content-type"] = "text/html" }, ("x"):rep(72) .. key)
     assert.is_nil(message:find("sk_live", 1, true))

@@ -7,8 +7,7 @@ local retry = require "retab.retry"
 
 local failure = {}
 
-local longest_message = 500
-local longest_body = 64 * 1024
+local longest = { message = 500, body = 64 * 1024 } -- bytes of these fields
 local longest_text = 4000 - 1 -- of tostring
 local longest_line = 600
 local most_items = 5 -- of `errors`, in tostring
@@ -103,9 +102,14 @@ end
 --- @return retab.Error
 function failure.new(fields, key)
   local err = {}
-  for name, value in pairs(fields) do err[name] = name == "kind" and value or mask.apply(value, key) end
-  err.message = cut(err.message, longest_message)
-  if err.body then err.body = cut(err.body, longest_body) end
+  for name, value in pairs(fields) do
+    local most = longest[name]
+    if most then
+      err[name] = cut(mask.beginning(value, key, most), most)
+    else
+      err[name] = name == "kind" and value or mask.apply(value, key)
+    end
+  end
   if err.retryable == nil then err.retryable = retry.helps(err.status or err.kind) end
   if err.hint == nil then err.hint = hints[err.status] or hints[err.kind] end
   return setmetatable(err, methods)

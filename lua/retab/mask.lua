@@ -7,6 +7,11 @@ local shortest_key = 4
 
 local shown_instead = "***"
 
+--- Bytes of one byte of the key in its longest usual spelling, such as \\\\u002b.
+local longest_spelling = 12
+
+local longest_character = 4 -- bytes in UTF-8
+
 local entities = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;", ["'"] = "&apos;" }
 
 --- Returns the position of the last byte of an encoding of `byte` that begins at `position`, or nil: after backslashes,
@@ -94,6 +99,22 @@ function mask.apply(value, key)
   local masked = {}
   for name, item in pairs(value) do masked[mask.apply(name, key)] = mask.apply(item, key) end
   return masked
+end
+
+--- Returns the beginning of a text, with the keys replaced. The rest is not read, however long the text is. The end has
+--- no part of a key, and it has the whole character at `length`, so that the caller can cut there.
+--- @param text string
+--- @param keys string|string[]|nil
+--- @param length integer
+--- @return string
+function mask.beginning(text, keys, length)
+  local margin = 0
+  for _, key in ipairs(type(keys) == "table" and keys or { keys }) do
+    margin = math.max(margin, #key * longest_spelling)
+  end
+  local read = length + longest_character + margin
+  if #text <= read then return mask.apply(text, keys) end
+  return (mask.apply(text:sub(1, read), keys):sub(1, -margin - 1))
 end
 
 --- Returns a copy of headers for a hook. A header that is a key is masked, however short the key is.

@@ -32,8 +32,8 @@ function response.decode(decode, session, received, options, keys)
   local problem
   local content_type = received.headers["content-type"] or ""
   if not is_json(content_type) then
-    local masked = mask.apply(tostring(received.body), keys) -- before it is cut in the middle of a key
-    problem = ("the response is not JSON but %s: %s"):format(content_type, excerpt(masked))
+    local beginning = mask.beginning(tostring(received.body), keys, longest_excerpt)
+    problem = ("the response is not JSON but %s: %s"):format(content_type, excerpt(beginning))
   elseif #received.body == 0 then
     problem = "the response is empty, expected JSON"
   else
