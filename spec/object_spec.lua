@@ -271,7 +271,7 @@ describe("The Idempotency-Key of create", function()
 
   it("is the same UUID version 4 in every attempt of a call", function()
     local experiments, driver = new { scripted.status(429), { failure = { kind = "connection", message = "refused",
-      unsent = true } }, json(run_body) }
+      sent = false } }, json(run_body) }
     assert(experiments.runs.create { experiment_id = "exp_1" })
     assert.equal(3, #driver.sent)
     local sent = lower(driver.sent[1].headers)["idempotency-key"]
@@ -366,11 +366,11 @@ describe("A create that fails", function()
   end)
 
   it("is retried where nothing was sent", function()
-    local err, sent = create { failure = { kind = "connection", message = "refused", unsent = true } }
+    local err, sent = create { failure = { kind = "connection", message = "refused", sent = false } }
     assert.equal(3, sent)
     assert.is_true(err.retryable)
     assert.equal("refused", err.message)
-    err, sent = create { failure = { kind = "timeout", message = "no connection in time", unsent = true } }
+    err, sent = create { failure = { kind = "timeout", message = "no connection in time", sent = false } }
     assert.equal(3, sent)
     assert.is_true(err.retryable)
   end)
@@ -386,7 +386,7 @@ describe("A create that fails", function()
   end)
 
   it("is never retried after a TLS failure", function()
-    local err, sent = create { failure = { kind = "tls", message = "bad certificate", unsent = true } }
+    local err, sent = create { failure = { kind = "tls", message = "bad certificate", sent = false } }
     assert.equal(1, sent)
     assert.equal("bad certificate", err.message)
   end)

@@ -104,7 +104,7 @@ local contract = {
   ["retab.Driver"] = "send await cancel sleep now ready await_any connections close spawn",
   ["retab.DriverRequest"] = "method url headers body timeout connect_timeout expires max_body_bytes direct bytes",
   ["retab.DriverResponse"] = "status headers body",
-  ["retab.DriverError"] = "kind message unsent",
+  ["retab.DriverError"] = "kind message sent",
   ["retab.core"] = "decode null version",
   ["retab.DecodeOptions"] = "null fields max_depth",
 }

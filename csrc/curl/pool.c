@@ -351,8 +351,8 @@ void retab_pool_close(struct retab_pool *pool)
     struct retab_sigpipe sigpipe;
     enter(pool, &sigpipe);
     pool->open = 0; /* kits are not kept from now on */
-    finish_all(&pool->running, "cancelled", "the client was closed");
-    finish_all(&pool->queued, "cancelled", "the client was closed");
+    finish_all(&pool->running, "cancelled", "client is closed");
+    finish_all(&pool->queued, "cancelled", "client is closed");
     while (pool->ended.first != NULL) {
         move(pool->ended.first, NULL);
     }
@@ -438,7 +438,7 @@ int retab_pool_send(struct retab_pool *pool, struct retab_transfer *transfer, co
     int result = 0;
     if (!pool->open) {
         transfer->state = RETAB_DONE;
-        retab_transfer_fail(transfer, "cancelled", "the client was closed");
+        retab_transfer_fail(transfer, "cancelled", "client is closed");
         return 0;
     }
     enter(pool, &sigpipe);

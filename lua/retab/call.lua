@@ -115,12 +115,12 @@ local driver_kinds = {
   timeout = true, connection = true, tls = true, too_large = true, decode = true, cancelled = true,
 }
 
---- Turns a driver's error into fields of an error object. `unsent` is true where the request never left this machine.
+--- Turns a driver's error into fields of an error object. `unsent` is true where the server cannot have seen the request.
 local function from_driver(err)
   if type(err) ~= "table" then err = { message = err } end
   return {
     kind = driver_kinds[err.kind] and err.kind or "connection", message = tostring(err.message or "no response"),
-    unsent = err.unsent,
+    unsent = err.sent == false,
   }
 end
 

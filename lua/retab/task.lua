@@ -83,7 +83,7 @@ end
 --- Returns the error of a request whose client was closed.
 --- @param sent boolean false if the server cannot have seen the request
 function task.closed(sent)
-  return { kind = "cancelled", message = "the client was closed", sent = sent }
+  return { kind = "cancelled", message = "client is closed", sent = sent }
 end
 
 return task

@@ -959,7 +959,7 @@ function PageIterator:next() end
 ---@class retab.DriverError
 ---@field kind "connection"|"timeout"|"tls"|"decode"|"too_large"|"cancelled"
 ---@field message string
----@field unsent? boolean true if the request never left this machine: a `create` can then be repeated
+---@field sent? boolean false if the server cannot have seen the request: a `create` can then be repeated
 
 -- ---- retab.core ----
 

@@ -399,7 +399,7 @@ case("closing a client ends its calls as cancelled", function(host)
   local began = host.now()
   client:close()
   wait_until(host, function() return #failures == 4 end, "all calls have ended")
-  for index = 1, 4 do assert.equal("cancelled: the client was closed", failures[index]) end
+  for index = 1, 4 do assert.equal("cancelled: client is closed", failures[index]) end
   assert.is_true(host.now() - began < 2)
   client:close()
 end)
@@ -666,7 +666,7 @@ case("a driver that is closed ends what is awaited, and sends nothing more", fun
   local function assert_closed(result, err)
     assert.is_nil(result)
     assert.equal("cancelled", err.kind)
-    assert.equal("the client was closed", err.message)
+    assert.equal("client is closed", err.message)
   end
   local ticket, ended = driver.send(stalled), host.alone
   if not host.alone then
@@ -693,7 +693,7 @@ case("a hook may close the client, which ends the call as cancelled", function(h
     local page, message, err = runs.list {}
     assert.is_nil(page)
     assert.equal("cancelled", err.kind, hook)
-    assert.equal("the client was closed", message)
+    assert.equal("client is closed", message)
   end
 end)
 

@@ -198,7 +198,7 @@ describe("under cqueues, a client", function()
       cqueues.sleep(0.05)
       client:close()
     end)
-    assert.equal("the client was closed", failure)
+    assert.equal("client is closed", failure)
     assert.is_true(cqueues.monotime() - began < 10)
   end)
 

@@ -186,7 +186,7 @@ function in_nginx.describe(driver, server)
 
     it("ends calls as cancelled when the driver is closed, and sends nothing afterwards", function()
       local url = upstream:scenario { runs = 3, latency = 15 }
-      local closed = "cancelled: the client was closed\n"
+      local closed = "cancelled: client is closed\n"
       assert.equal(closed .. closed, (server:get("/closes", { driver = driver, url = url .. "/v1/runs" })))
       assert.equal("", server:logged())
     end)

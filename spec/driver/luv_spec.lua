@@ -189,7 +189,7 @@ describe("under luv, a call", function()
       client:close()
     end)
     local _, message = runs.list {}
-    assert.equal("the client was closed", message)
+    assert.equal("client is closed", message)
     uv.run() -- until nothing is left to do
   end)
 
@@ -205,7 +205,7 @@ describe("under luv, a call", function()
       client:close()
     end)
     uv.run()
-    assert.equal("the client was closed", failure)
+    assert.equal("client is closed", failure)
     assert.is_true(uv.hrtime() - began < 10e9)
   end)
 

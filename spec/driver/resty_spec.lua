@@ -308,7 +308,7 @@ else
         nginx.ngx.sleep(1)
         driver.close()
         nginx.ngx.sleep(0.001)
-        local closed = { kind = "cancelled", message = "the client was closed" }
+        local closed = { kind = "cancelled", message = "client is closed" }
         assert.same({ closed, closed, closed }, errors)
         local ticket, err = driver.send(request())
         assert.is_nil(ticket)

@@ -20,14 +20,14 @@ local most_bytes = 2 ^ 31 - 2
 --- Statuses whose responses have no body.
 local bodiless = { [204] = true, [304] = true }
 
---- @return nil, retab.DriverFailure
+--- @return nil, retab.DriverError
 local function fail(kind, message)
   return nil, { kind = kind, message = message }
 end
 
 --- Returns the error that a message of a socket stands for.
 --- @param problem string
---- @return nil, retab.DriverFailure
+--- @return nil, retab.DriverError
 function http1.broken(problem)
   problem = tostring(problem)
   if problem:find("timeout", 1, true) or problem:find("timed out", 1, true) then return fail("timeout", problem) end
@@ -43,7 +43,7 @@ end
 --- @param target string what stands between the method and the version
 --- @param host string the value of the header Host
 --- @param proxy_authorization string|nil the value of the header Proxy-Authorization
---- @return boolean|nil, retab.DriverFailure|nil
+--- @return boolean|nil, retab.DriverError|nil
 function http1.write(socket, request, target, host, proxy_authorization)
   local lines, body, has_host = {}, request.body, false
   for name, value in pairs(request.headers) do
@@ -109,7 +109,7 @@ end
 
 --- Reads a status line and headers.
 --- @return integer|nil status
---- @return table|retab.DriverFailure headers an error has `silent` if the server sent nothing
+--- @return table|retab.DriverError headers an error has `silent` if the server sent nothing
 --- @return boolean reusable false where the server's version closes connections
 local function read_head(reader)
   local start, problem, part = reader.socket:receive(5)
@@ -184,7 +184,7 @@ local function read_chunks(reader)
 end
 
 --- @return string|nil body
---- @return retab.DriverFailure|nil
+--- @return retab.DriverError|nil
 --- @return boolean|nil ends_connection true where the end of the connection is the end of the body
 local function read_body(reader, status, headers)
   if reader.method == "HEAD" or bodiless[status] then return "" end
@@ -220,7 +220,7 @@ end
 
 --- Reads a response without its body: that of CONNECT.
 --- @return integer|nil status
---- @return retab.DriverFailure|nil
+--- @return retab.DriverError|nil
 function http1.read_status(socket)
   local status, err = read_final_head(new_reader(socket, { method = "CONNECT" }))
   if not status then return nil, err end
@@ -231,7 +231,7 @@ end
 --- @param socket table
 --- @param request table method, max_body_bytes
 --- @return table|nil response { status, headers, body }
---- @return retab.DriverFailure|boolean reusable true if the connection can carry another request
+--- @return retab.DriverError|boolean reusable true if the connection can carry another request
 function http1.read(socket, request)
   local reader = new_reader(socket, request)
   local status, headers, reusable = read_final_head(reader)

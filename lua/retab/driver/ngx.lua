@@ -32,6 +32,7 @@ Driver.__index = Driver
 function driver_module.new(settings)
   return bind(setmetatable({
     pool = curl.pool(settings),
+    alarm = phases.alarm(),
     waiting = setmetatable({}, { __mode = "v" }), -- transfer id -> the semaphore that its thread holds
     stepped = 0, -- when the pool was stepped last
     yielded = 0, -- when others had their turn last, as far as a wait here shows
@@ -75,7 +76,7 @@ end
 -- ---- the driver --------------------------------------------------------------------------------------
 
 local function closed_error()
-  return { kind = "cancelled", message = "the client was closed" }
+  return { kind = "cancelled", message = "client is closed" }
 end
 
 function Driver:send(request)
@@ -119,8 +120,8 @@ function Driver:cancel(transfer)
   if waiter then waiter:post(1) end
 end
 
-function Driver.sleep(_, seconds)
-  phases.sleep(seconds)
+function Driver:sleep(seconds)
+  self.alarm:sleep(seconds)
 end
 
 function Driver.now()
@@ -143,6 +144,7 @@ end
 
 function Driver:close()
   self.closed = true
+  self.alarm:ring()
   self.pool:close()
   for _, waiter in pairs(self.waiting) do waiter:post(1) end
 end

@@ -1,6 +1,7 @@
 --- The phases of nginx: which of them can yield, how a light thread sleeps, and how another one starts. Both drivers of
 --- nginx use it.
 local params = require "retab.params"
+local semaphore = require "ngx.semaphore"
 
 local phases = {}
 
@@ -29,6 +30,30 @@ phases.tick = 0.001
 --- Suspends the light thread.
 function phases.sleep(seconds)
   ngx.sleep(math.max(seconds, phases.tick))
+end
+
+--- What the sleepers of a driver wait for: the time, or that the driver is closed.
+local Alarm = {}
+Alarm.__index = Alarm
+
+--- @return table alarm sleep, ring
+function phases.alarm()
+  return setmetatable({ sleepers = 0, semaphore = semaphore.new() }, Alarm)
+end
+
+--- Suspends the light thread; returns at once when the alarm rings, and from then on.
+--- @param seconds number
+function Alarm:sleep(seconds)
+  if self.has_rung then return end
+  self.sleepers = self.sleepers + 1
+  self.semaphore:wait(math.max(seconds, phases.tick))
+  self.sleepers = self.sleepers - 1
+end
+
+--- Ends all sleeps.
+function Alarm:ring()
+  self.has_rung = true
+  if self.sleepers > 0 then self.semaphore:post(self.sleepers) end
 end
 
 --- Runs `f` in a light thread, or in a timer if the phase has no light threads. nginx logs uncaught errors.

@@ -20,7 +20,7 @@ local watch = 1
 --- The most milliseconds that a cosocket takes. The threads that run exchanges bound their time.
 local forever = 2 ^ 31 - 1
 
---- Methods that may be sent again if a kept connection turns out to be closed.
+--- Methods that may be sent again if a kept connection turns out to be closed. Others get a connection of their own.
 local repeatable = { GET = true, HEAD = true }
 
 local Driver = {}
@@ -59,7 +59,7 @@ function driver_module.new(settings)
   end
   drivers = drivers + 1
   return bind(setmetatable({
-    number = drivers, max_connections = settings.max_connections, opened = 0,
+    number = drivers, max_connections = settings.max_connections, opened = 0, alarm = phases.alarm(),
     proxy = settings.proxy and proxy_of(settings.proxy),
     queue = {}, first = 1, last = 0, -- the tickets that wait for their turn
     live = setmetatable({}, { __mode = "k" }), -- the tickets that are not over
@@ -97,11 +97,14 @@ local function handshake(socket, url)
 end
 
 --- Connects a socket to the server of a URL, or takes a kept connection.
---- @return boolean|nil, retab.DriverFailure|nil
-function Driver:connect(socket, url, proxy)
+--- @param is_repeatable boolean a kept connection will do
+--- @return boolean|nil, retab.DriverError|nil
+function Driver:connect(socket, url, proxy, is_repeatable)
   local peer = proxy or url
+  local kind = is_repeatable and "" or " once" -- connections of the second kind are never kept
   local ok, problem = socket:connect(peer.host, peer.port, {
-    pool = ("retab %d %s://%s:%d%s"):format(self.number, url.scheme, url.host, url.port, proxy and " by proxy" or ""),
+    pool = ("retab %d %s://%s:%d%s%s"):format(self.number, url.scheme, url.host, url.port, proxy and " by proxy" or "",
+      kind),
     pool_size = self.max_connections,
   })
   if not ok then return http1.broken(problem) end
@@ -118,7 +121,7 @@ end
 
 --- Sends a request on a socket and reads the response.
 --- @return table|nil response
---- @return retab.DriverFailure|boolean reusable
+--- @return retab.DriverError|boolean reusable
 local function converse(socket, request, url, proxy)
   local plain_proxy = url.scheme == "http" and proxy
   local target = plain_proxy and "http://" .. url.authority .. url.path or url.path
@@ -130,30 +133,31 @@ end
 --- Sends the request of a ticket and returns the response. A kept connection may have been closed by the server: then
 --- another one is tried.
 --- @return table|nil response
---- @return retab.DriverFailure|nil
+--- @return retab.DriverError|nil
 function Driver:exchange(ticket)
   local request, url = ticket.request, split(ticket.request.url)
-  local proxy = not request.direct and self.proxy or nil
+  local proxy, is_repeatable = not request.direct and self.proxy or nil, repeatable[request.method] or false
   while true do
     local socket = ngx.socket.tcp()
     socket:settimeouts(forever, forever, forever)
-    local ok, problem = self:connect(socket, url, proxy)
+    local ok, problem = self:connect(socket, url, proxy, is_repeatable)
     if not ok then
       socket:close()
       return nil, problem
     end
     ticket.ends = math.min(ticket.expires, ticket.began + request.timeout)
     ticket.late = "the response was not complete within the timeout"
+    ticket.sent = true
     local kept = socket:getreusedtimes() > 0
     local response, reusable = converse(socket, request, url, proxy)
-    if response and reusable then
+    if response and reusable and is_repeatable then
       socket:setkeepalive(idle, self.max_connections)
     else
       socket:close()
     end
     if response then return response end
     local err = reusable
-    if not (kept and err.silent and repeatable[request.method]) then return nil, err end
+    if not (kept and err.silent and is_repeatable) then return nil, err end
   end
 end
 
@@ -162,6 +166,7 @@ end
 --- Ends a ticket. Only its first end counts.
 function Driver:finish(ticket, response, err)
   if ticket.over then return end
+  if err then err.sent = ticket.sent or false end -- the server may have seen the request
   ticket.over, ticket.response, ticket.err = true, response, err
   self.live[ticket] = nil
   ticket.done:post(1)
@@ -218,7 +223,7 @@ end
 -- ---- the driver --------------------------------------------------------------------------------------
 
 local function closed_error()
-  return { kind = "cancelled", message = "the client was closed" }
+  return { kind = "cancelled", message = "client is closed" }
 end
 
 function Driver:send(request)
@@ -251,8 +256,8 @@ function Driver:cancel(ticket)
   self:finish(ticket, nil, { kind = "cancelled", message = "the request was cancelled" })
 end
 
-function Driver.sleep(_, seconds)
-  phases.sleep(seconds)
+function Driver:sleep(seconds)
+  self.alarm:sleep(seconds)
 end
 
 function Driver.now()
@@ -275,6 +280,7 @@ end
 --- Ends all tickets. nginx closes the idle connections after a while.
 function Driver:close()
   self.closed = true
+  self.alarm:ring()
   for ticket in pairs(self.live) do self:finish(ticket, nil, closed_error()) end
 end
 
