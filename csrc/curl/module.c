@@ -280,7 +280,7 @@ static int pool_connections(lua_State *L)
     return 1;
 }
 
-/* ---- a transfer ----------------------------------------------------------------------------------------------- */
+/* ---- a transfer ---------------------------------------------------------------------------------------------- */
 
 static struct retab_transfer *check_transfer(lua_State *L)
 {
@@ -428,8 +428,7 @@ static int transfer_result(lua_State *L)
     return 1;
 }
 
-/* ---- registration -------------------------------------------------------------------------------------------------
- */
+/* ---- registration -------------------------------------------------------------------------------------------- */
 
 /* curl.clock() -> seconds, on a clock that never goes back */
 static int clock_seconds(lua_State *L)

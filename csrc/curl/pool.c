@@ -27,7 +27,7 @@ int64_t retab_pool_now(void)
     return (int64_t)time.tv_sec * 1000000 + time.tv_nsec / 1000;
 }
 
-/* ---- lists ------------------------------------------------------------------------------------------------- */
+/* ---- lists --------------------------------------------------------------------------------------------------- */
 
 /* Moves a transfer to the end of a list, or out of all. */
 static void move(struct retab_transfer *transfer, struct retab_list *list)
@@ -46,7 +46,7 @@ static void move(struct retab_transfer *transfer, struct retab_list *list)
     }
 }
 
-/* ---- libcurl's callbacks: they never call Lua --------------------------------------------------------------- */
+/* ---- libcurl's callbacks: they never call Lua ---------------------------------------------------------------- */
 
 static int on_socket(CURL *easy, curl_socket_t socket, int what, void *context, void *assigned)
 {
@@ -103,7 +103,7 @@ static int on_close_socket(void *context, curl_socket_t socket)
     return close(socket);
 }
 
-/* ---- the multi handle ------------------------------------------------------------------------------------------ */
+/* ---- the multi handle ---------------------------------------------------------------------------------------- */
 
 /* Returns nonzero if the pool has a multi handle. If not, errno says why. */
 static int ready(struct retab_pool *pool)
@@ -225,8 +225,7 @@ static void leave(struct retab_pool *pool, const struct retab_sigpipe *sigpipe)
     retab_process_restore_sigpipe(sigpipe);
 }
 
-/* ---- running ------------------------------------------------------------------------------------------------------
- */
+/* ---- running ------------------------------------------------------------------------------------------------- */
 
 /* Starts queued transfers, as many as there may be connections. Returns nonzero if there were any. */
 static int start_queued(struct retab_pool *pool)
@@ -338,8 +337,7 @@ static int64_t next_due(const struct retab_pool *pool)
     return pool->events && pool->timer < due ? pool->timer : due;
 }
 
-/* ---- the pool
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- the pool ------------------------------------------------------------------------------------------------ */
 
 void retab_pool_open(struct retab_pool *pool)
 {
@@ -525,8 +523,7 @@ int64_t retab_pool_finished(struct retab_pool *pool)
     return transfer->id;
 }
 
-/* ---- a transfer
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- a transfer ---------------------------------------------------------------------------------------------- */
 
 struct retab_kit *retab_transfer_take(struct retab_transfer *transfer)
 {

@@ -14,7 +14,7 @@ static const char too_large_body[] = "the response is larger than max_body_bytes
 static const char too_large_head[] = "the header of the response, or one line of it, is too large";
 static const char no_memory[] = "not enough memory for the response";
 
-/* ---- kits -------------------------------------------------------------------------------------------- */
+/* ---- kits ---------------------------------------------------------------------------------------------------- */
 
 struct retab_kit *retab_kit_new(void)
 {
@@ -57,7 +57,7 @@ static int reserve(struct retab_buffer *buffer, size_t more)
     return 1;
 }
 
-/* ---- libcurl's callbacks: they never call Lua ---------------------------------------------------------- */
+/* ---- libcurl's callbacks: they never call Lua ---------------------------------------------------------------- */
 
 /* Refuses the response. Returns the number of bytes consumed, as libcurl requires: any other number ends it. */
 static size_t refuse(struct retab_transfer *transfer, const char *reason)
@@ -119,7 +119,7 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *context)
     return append(transfer, body, bytes, length);
 }
 
-/* ---- the request ----------------------------------------------------------------------------------------- */
+/* ---- the request --------------------------------------------------------------------------------------------- */
 
 static int has_header(const struct curl_slist *headers, const char *name)
 {
@@ -281,7 +281,7 @@ void retab_transfer_credit(struct retab_transfer *transfer, int64_t interval)
     set_connect_timeout(transfer);
 }
 
-/* ---- the end ----------------------------------------------------------------------------------------------- */
+/* ---- the end ------------------------------------------------------------------------------------------------- */
 
 /* A server that asks for a client certificate says so with an alert: in the handshake, where TLS 1.2 only knows a
  * general one, or with TLS 1.3 when the response is read. Returns the words for it, or NULL. */

@@ -24,7 +24,7 @@ int luaopen_retab_curl(lua_State *L);
 /* Milliseconds. */
 #define PATIENCE 5000
 
-/* ---- Lua's memory and libcurl's ---------------------------------------------------------------------- */
+/* ---- Lua's memory and libcurl's ------------------------------------------------------------------------------ */
 
 /* What an allocator counts, and when it fails, as in heap.h. libcurl has a thread for names. */
 struct account {
@@ -102,7 +102,7 @@ static void *libcurl_calloc(size_t count, size_t size)
     return block != NULL ? memset(block, 0, count * size) : NULL;
 }
 
-/* ---- what is run ------------------------------------------------------------------------------------- */
+/* ---- what is run --------------------------------------------------------------------------------------------- */
 
 struct scenario {
     const char *name, *code;
@@ -221,7 +221,7 @@ static void push(lua_State *L, const struct scenario *scenario)
     lua_pushstring(L, serving_url);
 }
 
-/* ---- each allocation in turn --------------------------------------------------------------------------- */
+/* ---- each allocation in turn --------------------------------------------------------------------------------- */
 
 enum whose { LUA, OURS, CURLS, WHOSE };
 static const char *const whose_names[] = {"Lua", "the C heap", "libcurl"};

@@ -19,8 +19,7 @@
 
 #define SECOND ((int64_t)1000000)
 
-/* ---- a server in this process: one connection, one response per request -------------------------------------------
- */
+/* ---- a server in this process: one connection, one response per request -------------------------------------- */
 
 struct server {
     int listening, connection; /* connection: the one that was accepted, or -1 */
@@ -95,8 +94,7 @@ static void fetch(struct retab_pool *pool, struct server *server)
     retab_transfer_close(&transfer);
 }
 
-/* ---- children -------------------------------------------------------------------------------------------------------
- */
+/* ---- children ------------------------------------------------------------------------------------------------ */
 
 /* Returns how many sockets of this process a program would inherit. */
 static int inherited_sockets(void)
@@ -178,8 +176,58 @@ static void test_fork(enum use use, int events)
     (void)close(server.listening);
 }
 
-/* ---- SIGPIPE
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- too few descriptors -------------------------------------------------------------------------------- */
+
+/* No descriptor for epoll, for libcurl or for the connection: in each case, the kind is `connection`. */
+static void test_no_descriptors(void)
+{
+    struct server server = start_server();
+    struct rlimit before, none;
+    CHECK(getrlimit(RLIMIT_NOFILE, &before) == 0, "getrlimit");
+    for (rlim_t more = 0; more < 6; more++) {
+        struct retab_pool pool;
+        struct retab_transfer transfer;
+        none = before;
+        none.rlim_cur = (rlim_t)server.listening + 1 + more;
+        open_pool(&pool, 1);
+        CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0, "setrlimit");
+        start(&pool, &transfer, server.url);
+        for (int i = 0; i < 100 && transfer.state != RETAB_DONE; i++) {
+            retab_pool_step(&pool);
+        }
+        CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0, "setrlimit");
+        CHECK(transfer.state != RETAB_DONE || strcmp(transfer.kind, "connection") == 0, "%s: %s", transfer.kind,
+              transfer.message);
+        CHECK(more > 0 || transfer.state == RETAB_DONE, "there are descriptors after all");
+        retab_transfer_close(&transfer);
+        retab_pool_close(&pool);
+    }
+    (void)close(server.listening);
+}
+
+static void test_watch_that_fails(void)
+{
+    struct server server = start_server();
+    struct retab_pool pool;
+    struct retab_transfer transfer;
+    open_pool(&pool, 1);
+    const int watch = retab_pool_descriptor(&pool);
+    const int copy = dup(watch), null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    CHECK(dup2(null, watch) == watch, "dup2"); /* epoll_ctl fails from now on */
+    start(&pool, &transfer, server.url);
+    CHECK(transfer.state == RETAB_DONE && strcmp(transfer.kind, "connection") == 0, "%s", transfer.message);
+    retab_transfer_close(&transfer);
+    CHECK(dup2(copy, watch) == watch, "dup2");
+    (void)close(copy);
+    (void)close(null);
+    start(&pool, &transfer, server.url);
+    CHECK(transfer.state == RETAB_RUNNING, "the pool works again: %s", transfer.message);
+    retab_transfer_close(&transfer);
+    retab_pool_close(&pool);
+    (void)close(server.listening);
+}
+
+/* ---- SIGPIPE ------------------------------------------------------------------------------------------------- */
 
 static void break_pipe(void)
 {
@@ -210,8 +258,7 @@ static void test_sigpipe(void)
     CHECK(pthread_sigmask(SIG_UNBLOCK, &pipe_only, NULL) == 0, "unblock");
 }
 
-/* ---- threads
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- threads ------------------------------------------------------------------------------------------------- */
 
 static void *initialize(void *result)
 {
