@@ -611,3 +611,49 @@ describe("what runs inside a call", function()
     peer:close()
   end)
 end)
+
+describe("the process", function()
+  it("survives a peer that closes its connection while a large request is sent over TLS", function()
+    local script = ([[
+      local curl = require "retab.curl"
+      local pool = curl.pool { max_connections = 1, ca_file = %q }
+      for _ = 1, 3 do
+        local transfer = pool:send { method = "POST", body = ("x"):rep(5e6), url = %q, headers = {}, timeout = 20,
+          connect_timeout = 20, expires = 20, max_body_bytes = 1e6, direct = true }
+        while not transfer:done() do pool:wait(1) end
+        local response, err = transfer:result()
+        assert(response or err.kind == "connection", err and err.message)
+      end
+      print "alive"
+    ]]):format(server.ca_file, list_url({ runs = 1, fault = "close", times = 0 }, "tls"))
+    local output, status = interpreter.run(script, {})
+    assert.equal("alive\n", output)
+    assert.equal(0, status)
+  end)
+
+  it("starts programs that inherit none of its sockets", function()
+    local list = io.open "/proc/self/fd"
+    if not list then return pending "this system has no /proc/self/fd" end
+    list:close()
+    local script = ([[
+      local curl = require "retab.curl"
+      for _, events in ipairs { false, true } do
+        local pool = curl.pool { max_connections = 2, events = events }
+        local function send()
+          return pool:send { url = %q, headers = { ["Api-Key"] = "k" }, timeout = 20, connect_timeout = 20,
+            expires = 20, max_body_bytes = 1e6, direct = true }
+        end
+        local first = send()
+        while not first:done() do pool:wait(1) end
+        local second = send()
+        local listing = io.popen "ls -l /proc/self/fd"
+        for line in listing:lines() do
+          if line:find "socket:" or line:find "eventpoll" then print(line) end
+        end
+        listing:close()
+        second:cancel()
+      end
+    ]]):format(list_url())
+    assert.equal("", (interpreter.run(script, {})))
+  end)
+end)

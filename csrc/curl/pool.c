@@ -276,7 +276,7 @@ static void finish_ended(struct retab_pool *pool, CURLMcode code)
             struct retab_transfer *transfer = NULL;
             const CURLcode result = message->data.result;
             curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&transfer);
-            finish(transfer, result, NULL, NULL);
+            finish(transfer, result, NULL, "");
         }
     }
     if (code != CURLM_OK) {
