@@ -17,12 +17,12 @@ local function new(base_url, options)
   return client.workflows.experiments.runs, client
 end
 
---- The base URL alone of a scenario that nobody asks after.
+--- Returns the base URL of a scenario.
 local function at(conditions)
   return (server:scenario(conditions))
 end
 
---- A client against a listener, which answers by `handler` while the client waits.
+--- Returns the runs of a client, and a listener that serves it with `handler` while it waits.
 local function served(handler, options, settings)
   local peer = listener.open(handler)
   local given = { max_connections = 8 }
@@ -33,7 +33,7 @@ local function served(handler, options, settings)
   return runs, peer, client
 end
 
---- The one failure that a listener's bytes lead to.
+--- Returns the error that a response of these bytes leads to.
 local function failure_of(bytes, options)
   local runs, peer = served(function(peer)
     peer:head()
@@ -53,7 +53,7 @@ end
 
 local page_body = '{"data":[{"id":"run_1"}],"list_metadata":{"before":null,"after":null}}'
 
---- Runs `f` until it took `seconds`, to within 100 ms: a busy machine gets some tries, an early end none.
+--- Runs `f`, which must take `seconds`. It may be 100 ms late at the best of some tries, but never early.
 local function assert_takes(seconds, f)
   local over = math.huge
   for _ = 1, 6 do
@@ -68,7 +68,7 @@ local function assert_takes(seconds, f)
 end
 
 describe("a request", function()
-  it("arrives with these headers and no others", function()
+  it("has these headers and no others", function()
     local base, id = server:scenario { runs = 1 }
     assert(new(base).list {})
     assert(new(base, { auth = "bearer", headers = { ["X-Team"] = "red; blue", ["X-Empty"] = "" } }).list {})
@@ -84,7 +84,7 @@ describe("a request", function()
       ["accept-encoding"] = encodings, ["x-team"] = "red; blue", ["x-empty"] = "" }, second.headers)
   end)
 
-  it("arrives with the query string as it was meant, to the byte", function()
+  it("has the query string that its parameters say, to the byte", function()
     local base, id = server:scenario { runs = 300 }
     local runs = new(base)
     assert(runs.list {})
@@ -105,7 +105,7 @@ describe("a request", function()
     }, queries)
   end)
 
-  it("is the URL and headers of runs.request", function()
+  it("has the URL and headers that runs.request returns", function()
     local base, id = server:scenario { runs = 1 }
     local runs = new(base, { headers = { ["X-Team"] = "red" } })
     local request = runs.request({ experiment_id = "exp 1" }, { headers = { ["X-Call"] = "7" } })
@@ -146,7 +146,7 @@ describe("a connection", function()
     end)
   end
 
-  it("that the server has closed in the meantime is replaced, and nobody hears of it", function()
+  it("that the server has closed since the last request is replaced without a retry", function()
     local runs, peer, client = served(function(peer)
       peer:head()
       peer:page()
@@ -160,7 +160,7 @@ describe("a connection", function()
     assert.equal(0, client:stats().retries)
   end)
 
-  it("is kept over an error answer", function()
+  it("is kept after an error response", function()
     local base = server:scenario { runs = 1, fault = "status", code = 422, times = 3 }
     local runs, client = new(base)
     for _ = 1, 3 do assert.is_nil((runs.list {})) end
@@ -169,7 +169,7 @@ describe("a connection", function()
   end)
 end)
 
-describe("an answer", function()
+describe("a response", function()
   it("may be compressed", function()
     local base = server:scenario { runs = 100, gzip = true }
     local plain = server:scenario { runs = 100 }
@@ -181,7 +181,7 @@ describe("an answer", function()
     assert.is_true(client:stats().bytes > 20000)
   end)
 
-  it("may come in pieces, of any size", function()
+  it("may arrive in pieces of any size", function()
     local base = server:scenario { runs = 3, fault = "slow", bytes = 97, delay = 0.001 }
     assert.equal(3, #assert(new(base).list {}).data)
     local runs = served(function(peer)
@@ -196,7 +196,7 @@ describe("an answer", function()
     assert.equal("run_1", assert(runs.list {}).data[1].id)
   end)
 
-  it("may come after interim answers, with headers in any spelling and more than once", function()
+  it("may follow interim responses, and repeat headers in any spelling", function()
     local seen
     local runs = served(function(peer)
       peer:head()
@@ -220,7 +220,7 @@ describe("an answer", function()
     assert.equal("run_1", assert(runs.list {}).data[1].id)
   end)
 
-  it("has its request id in the page and in the error", function()
+  it("puts its request id into the page and the error", function()
     local base, id = server:scenario { runs = 1, fault = "status", code = 404, at = 2 }
     local runs = new(base)
     local page = assert(runs.list {})
@@ -231,7 +231,7 @@ describe("an answer", function()
   end)
 end)
 
-describe("an answer that is too large", function()
+describe("a response that is too large", function()
   it("is refused while it arrives", function()
     local base = server:scenario { runs = 1, fault = "huge", bytes = 2 ^ 30 }
     local page, _, err = new(base, { max_body_bytes = 100000 }).list {}
@@ -240,7 +240,7 @@ describe("an answer that is too large", function()
     assert.is_false(err.retryable)
   end)
 
-  it("is refused before it ends, even where it never does", function()
+  it("is refused before it ends, even if it never does", function()
     local chunk = ("x"):rep(1000)
     local ways = {
       { head_of(nil, "Content-Length: 100000000\r\n"), chunk }, { head_of(), chunk },
@@ -259,7 +259,7 @@ describe("an answer that is too large", function()
     end
   end)
 
-  it("counts what is left of it after decompression", function()
+  it("is measured after decompression", function()
     local pipe = assert(io.popen("head -c 20000000 /dev/zero | gzip -9", "r"))
     local bomb = pipe:read "*a"
     pipe:close()
@@ -268,7 +268,7 @@ describe("an answer that is too large", function()
     assert.equal("too_large", err.kind)
   end)
 
-  it("is one byte more than the limit", function()
+  it("begins one byte after the limit", function()
     local body = page_body .. (" "):rep(1000 - #page_body)
     for limit, kind in pairs { [999] = "too_large", [1000] = false, [1001] = false } do
       for _, options in ipairs { { fault = "body", body = body }, { fault = "body", body = body, gzip = true } } do
@@ -279,7 +279,7 @@ describe("an answer that is too large", function()
     end
   end)
 
-  it("may be so by its header", function()
+  it("may have a header that is too large", function()
     local lines = ("X-Long: " .. ("y"):rep(8000) .. "\r\n"):rep(60)
     local err = failure_of(head_of(page_body, lines) .. page_body)
     assert.equal("too_large", err.kind)
@@ -298,44 +298,44 @@ describe("the timeout", function()
     end
   end
 
-  it("holds before the answer's first byte", function()
+  it("ends a wait for the first byte of a response", function()
     local silent = listener.open()
     assert_takes(0.15, timed_out(silent.url, { timeout = 0.15 }))
     silent:close()
   end)
 
-  it("holds within the answer", function()
+  it("ends a response that stalls", function()
     for _, options in ipairs { { bytes = 0 }, { bytes = 10 } } do
       options.runs, options.fault, options.times = 1, "stall", 0
       assert_takes(0.15, timed_out(server:scenario(options), { timeout = 0.15 }))
     end
   end)
 
-  it("holds where the answer trickles", function()
+  it("ends a response that drips", function()
     local base = server:scenario { runs = 20, fault = "slow", bytes = 1, delay = 0.002, times = 0 }
     assert_takes(0.15, timed_out(base, { timeout = 0.15 }))
   end)
 
-  it("holds over TLS and HTTP/2", function()
+  it("works over TLS and HTTP/2", function()
     for _, scheme in ipairs { "tls", "http2" } do
       local base = server:scenario({ runs = 1, fault = "stall", times = 0 }, scheme)
       assert_takes(0.25, timed_out(base, { timeout = 0.25, ca_file = server.ca_file }))
     end
   end)
 
-  it("of the connection holds where none is made", function()
+  it("for the connection ends an attempt to connect", function()
     local url, held = listener.full()
     assert_takes(0.15, timed_out(url, { timeout = 20, connect_timeout = 0.15 }))
     assert_takes(0.15, timed_out(url, { timeout = 0.15, connect_timeout = 10 }))
     for _, socket in ipairs(held) do socket:close() end
   end)
 
-  it("of the connection is none of the answer", function()
+  it("for the connection does not limit the response", function()
     local base = server:scenario { runs = 1, latency = 0.3 }
     assert(new(base, { connect_timeout = 0.2 }).list {})
   end)
 
-  it("is the deadline where that comes first", function()
+  it("is the deadline of the call if that comes first", function()
     local silent = listener.open()
     assert_takes(0.15, timed_out(silent.url, { timeout = 20, deadline = 0.15, max_retries = 5 }))
     local runs = new(silent.url)
@@ -348,7 +348,7 @@ describe("the timeout", function()
 end)
 
 describe("a connection that fails", function()
-  --- A driver that waits for no retry.
+  --- Returns a driver whose sleeps end at once.
   local function impatient()
     local driver = blocking.new { max_connections = 8 }
     driver.slept = {}
@@ -356,7 +356,7 @@ describe("a connection that fails", function()
     return driver
   end
 
-  it("is an error of kind connection, which names the host, when it is refused", function()
+  it("is an error of kind connection that names the host if it is refused", function()
     local driver = impatient()
     local runs, client = new(listener.refusing(), { driver = driver, max_retries = 2 })
     local page, message, err = runs.list {}
@@ -368,13 +368,13 @@ describe("a connection that fails", function()
     assert.is_nil(err.status)
   end)
 
-  it("is one of kind connection where the name has no address", function()
+  it("is an error of kind connection if the name has no address", function()
     local _, _, err = new("https://retab.invalid").list {}
     assert.equal("connection", err.kind)
     assert.is_truthy(err.message:find("retab.invalid", 1, true))
   end)
 
-  it("is made anew when it was cut in the answer, at whichever byte", function()
+  it("is retried if it is cut at any byte of the response", function()
     for _, bytes in ipairs { 0, 1, 100, 1500 } do
       local base, id = server:scenario { runs = 5, fault = "cut", bytes = bytes }
       local _, _, err = new(base).list {}
@@ -390,7 +390,7 @@ describe("a connection that fails", function()
     end
   end)
 
-  it("is made anew when it was closed before an answer", function()
+  it("is retried if it is closed before the response", function()
     for _, scheme in ipairs { "http", "tls", "http2" } do
       local base, id = server:scenario({ runs = 5, fault = "close" }, scheme)
       local _, _, err = new(base, { ca_file = server.ca_file }).list {}
@@ -400,7 +400,7 @@ describe("a connection that fails", function()
     end
   end)
 
-  it("is one where something else answers than HTTP", function()
+  it("is an error of kind connection if the server does not speak HTTP", function()
     local _, _, err = new(at { runs = 5, fault = "garbage" }).list {}
     assert.equal("connection", err.kind)
     assert.equal("connection", failure_of("220 mail.example ESMTP\r\n").kind)
@@ -409,8 +409,8 @@ describe("a connection that fails", function()
   end)
 end)
 
-describe("an answer that is broken", function()
-  it("in its compression is of kind decode, not tried again", function()
+describe("a response that is broken", function()
+  it("in its compression is an error of kind decode, which is not retried", function()
     local base, id = server:scenario { runs = 50, fault = "gzip", times = 0 }
     local _, _, err = new(base, { max_retries = 2 }).list {}
     assert.equal("decode", err.kind)
@@ -418,11 +418,11 @@ describe("an answer that is broken", function()
     assert.equal("decode", failure_of(head_of("not gzip", "Content-Encoding: gzip\r\n") .. "not gzip").kind)
   end)
 
-  it("in its encoding's name is of kind decode", function()
+  it("with an unknown encoding is an error of kind decode", function()
     assert.equal("decode", failure_of(head_of(page_body, "Content-Encoding: rot13\r\n") .. page_body).kind)
   end)
 
-  it("in its content type is of kind decode and says what came", function()
+  it("with another content type is an error of kind decode that names it", function()
     local _, message, err = new(at { runs = 1, fault = "html" }).list {}
     assert.equal("decode", err.kind)
     assert.equal(200, err.status)
@@ -433,7 +433,7 @@ describe("an answer that is broken", function()
     assert(new(at { runs = 1, fault = "type", type = "application/vnd.retab+json; charset=utf-8" }).list {})
   end)
 
-  it("in its JSON is of kind decode", function()
+  it("in its JSON is an error of kind decode", function()
     for _, body in ipairs { "", "[]", '{"data":[', '{"data":{},"list_metadata":{}}', '{"data":[]}', "null" } do
       local _, _, err = new(at { fault = "body", body = body }).list {}
       assert.equal("decode", err.kind, body)
@@ -443,7 +443,7 @@ describe("an answer that is broken", function()
 end)
 
 describe("a redirect", function()
-  it("is not followed: an error names its target, and the key never gets there", function()
+  it("is not followed: the error names its target, and the key is not sent there", function()
     for _, code in ipairs { 301, 302, 303, 307, 308 } do
       local target, target_id = server:scenario { runs = 1 }
       local base, id = server:scenario { runs = 1, fault = "redirect", code = code, to = target .. list_path }
@@ -460,7 +460,7 @@ describe("a redirect", function()
 end)
 
 describe("a refusal", function()
-  it("of the key is of kind authentication", function()
+  it("of the key is an error of kind authentication", function()
     local _, message, err = new(at { runs = 1 }, { api_key = "bad_key_of_mine" }).list {}
     assert.equal("authentication", err.kind)
     assert.equal(401, err.status)
@@ -469,7 +469,7 @@ describe("a refusal", function()
     assert.is_nil(tostring(err):find("bad_key_of_mine", 1, true))
   end)
 
-  it("of a parameter is of kind validation", function()
+  it("of a parameter is an error of kind validation", function()
     local base = server:scenario { fault = "status", code = 422, body = '{"detail":[{"type":"enum","loc":["query","x"],'
       .. '"msg":"Input should be 1","input":"2"},{"type":"t","loc":["query"],"msg":"And 3"}]}' }
     local _, message, err = new(base).list {}
@@ -480,7 +480,7 @@ describe("a refusal", function()
     assert.equal("x", err.errors[1].loc[2])
   end)
 
-  it("of too many requests is waited out as the server asks", function()
+  it("of too many requests is retried after the time that the server asks for", function()
     local base, id = server:scenario { runs = 1, fault = "status", code = 429, retry_after_ms = "20" }
     local delays = {}
     local function on_retry(event) table.insert(delays, event.delay) end
@@ -494,7 +494,7 @@ describe("a refusal", function()
 end)
 
 describe("TLS", function()
-  it("is refused without the right authority, and not tried again", function()
+  it("with a certificate of an unknown authority is an error of kind tls, which is not retried", function()
     for _, scheme in ipairs { "tls", "http2" } do
       local base, id = server:scenario({ runs = 1 }, scheme)
       local runs, client = new(base, { max_retries = 2 })
@@ -518,7 +518,7 @@ describe("TLS", function()
     assert(page, message)
   end)
 
-  it("fails where the file of authorities is missing or is none", function()
+  it("fails if the file of authorities is missing or empty", function()
     local base = server:scenario({ runs = 1 }, "tls")
     for _, file in ipairs { "/nonexistent/ca.crt", "/dev/null" } do
       local page, _, err = new(base, { ca_file = file }).list {}
@@ -542,7 +542,7 @@ describe("a proxy", function()
     end
   end
 
-  it("is asked for the whole URL", function()
+  it("gets the whole URL", function()
     local proxy = listener.open(function(peer)
       peer:head()
       peer:page()
@@ -554,7 +554,7 @@ describe("a proxy", function()
     proxy:close()
   end)
 
-  it("tunnels TLS: it sees no key, and the host is verified all the same", function()
+  it("tunnels TLS: it sees no key, and the host is verified", function()
     local port = tonumber(server.tls_url:match ":(%d+)$")
     local prefix = server:scenario({ runs = 1 }, "tls"):match "//[^/]+(.*)$"
     local proxy = listener.open(tunnel(port))
@@ -573,7 +573,7 @@ describe("a proxy", function()
     proxy:close()
   end)
 
-  it("that refuses is of kind connection", function()
+  it("that refuses is an error of kind connection", function()
     local proxy = listener.open(function(peer)
       peer:head()
       peer:send "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"
@@ -584,7 +584,7 @@ describe("a proxy", function()
     proxy:close()
   end)
 
-  --- Lists once in a child process, through the proxy that it is told of, and gives the request's first line.
+  --- Lists once in a child process that has such a proxy, and returns the first line of its request.
   local function first_line(base_url, options, environment, answer)
     local proxy = listener.open(function(peer)
       peer:head()
@@ -612,7 +612,7 @@ describe("a proxy", function()
   local function give_page(peer) peer:page() end
   local function refuse(peer) peer:send "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n" end
 
-  it("is taken from the environment, unless the options name one", function()
+  it("is taken from the environment unless the options name one", function()
     local line, text = first_line("http://retab.example", "", { http_proxy = "PROXY" }, give_page)
     assert.equal("GET http://retab.example" .. list_path .. "?limit=1 HTTP/1.1", line)
     assert.equal("run_1\n", text)
@@ -625,7 +625,7 @@ describe("a proxy", function()
 end)
 
 describe("a walk over HTTP", function()
-  it("survives every fault that a retry may help, and gives each run once", function()
+  it("survives every fault that a retry may help, and returns each run once", function()
     for _, fault in ipairs { { "status", code = 503, retry_after_ms = "1" }, { "cut", bytes = 300 }, { "close" } } do
       local options = { runs = 60, fault = fault[1], at = 3, times = 2 }
       for name, value in pairs(fault) do
@@ -645,7 +645,7 @@ describe("a walk over HTTP", function()
     end
   end)
 
-  it("finds the loops of a server's cursors", function()
+  it("ends with an error if the cursors of the server form a loop", function()
     for _, case in ipairs { { 0, 1 }, { 3, 4 }, { 5, 1 } } do
       local base, id = server:scenario { fault = "cursor", lead = case[1], cycle = case[2] }
       local ok, err = pcall(function()
@@ -657,7 +657,7 @@ describe("a walk over HTTP", function()
     end
   end)
 
-  it("takes an empty cursor for the end, and follows an empty page", function()
+  it("ends at an empty cursor, and follows an empty page that has one", function()
     local count = 0
     for _ in new(at { runs = 25, fault = "blank" }).iter { limit = 10 } do count = count + 1 end
     assert.equal(25, count)

@@ -1,5 +1,5 @@
---- A listening socket in the test's own process, for answers that no proper server gives. What it says is written down
---- as a function; it goes on while the driver waits, for the driver is one that it has wrapped.
+--- A server in the test's own process, for responses that no proper server sends. A function says what it does to each
+--- connection; it runs while the driver waits, since the listener wraps the driver.
 ---
 ---     local server = listener.open(function(peer)
 ---       peer:head()
@@ -10,13 +10,13 @@ local socket = require "socket"
 
 local listener = {}
 
---- A spec that waits for longer than this, in seconds, waits in vain.
+--- The longest that a spec waits, in seconds.
 local patience = 30
 
 local Peer = {}
 Peer.__index = Peer
 
---- The next request's head, up to its empty line; nil where the other side has gone.
+--- Returns the header of the next request, up to its empty line; nil if the other side has closed.
 function Peer:head()
   local lines = {}
   while true do
@@ -36,7 +36,7 @@ function Peer:head()
   end
 end
 
---- The next so many bytes; fewer where the other side has gone.
+--- Returns the next `count` bytes; fewer if the other side has closed.
 function Peer:bytes(count)
   local received = self.part or ""
   self.part = nil
@@ -49,7 +49,7 @@ function Peer:bytes(count)
   return received
 end
 
---- Sends all of a text; false where the other side has gone.
+--- Sends a whole text; returns false if the other side has closed.
 function Peer:send(text)
   local at = 1
   while at <= #text do
@@ -61,7 +61,7 @@ function Peer:send(text)
   return true
 end
 
---- A whole answer of JSON.
+--- Sends a whole JSON response.
 function Peer:page(body)
   body = body or '{"data":[{"id":"run_1"}],"list_metadata":{"before":null,"after":null}}'
   local head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
@@ -72,7 +72,7 @@ function Peer:close()
   self.socket:close()
 end
 
---- Waits until the other side has gone.
+--- Waits until the other side closes.
 function Peer:wait_for_close()
   repeat
     local _, problem = self.socket:receive(1)
@@ -81,7 +81,7 @@ function Peer:wait_for_close()
   self.listener.closed = self.listener.closed + 1
 end
 
---- Passes bytes on, to and from a port of this machine, until a side has gone.
+--- Relays bytes to and from a port of this machine, until one side closes.
 function Peer:relay(port)
   local other = assert(socket.connect("127.0.0.1", port))
   other:settimeout(0)
@@ -108,8 +108,8 @@ end
 local Listener = {}
 Listener.__index = Listener
 
---- @param handler function|nil called in a coroutine per connection, with the peer and the connection's number; with
----   none nobody ever accepts
+--- @param handler function|nil called in a coroutine per connection, with the peer and the number of the connection;
+---   without one, no connection is accepted
 --- @return table listener url, port, heads (of the requests, in order), accepted and closed (numbers of connections)
 function listener.open(handler)
   local server = assert(socket.bind("127.0.0.1", 0))
@@ -122,7 +122,7 @@ function listener.open(handler)
   }, Listener)
 end
 
---- Goes on with everything that can go on.
+--- Accepts a connection if there is one, and resumes every handler.
 function Listener:poll()
   local connection = self.handler and self.server:accept()
   if connection then
@@ -142,12 +142,12 @@ function Listener:poll_until(done)
   local ends = socket.gettime() + patience
   while not done() do
     self:poll()
-    assert(socket.gettime() < ends, "what the listener waits for does not happen")
+    assert(socket.gettime() < ends, "the listener waits too long")
     socket.select(nil, nil, 0.0005)
   end
 end
 
---- The driver, during whose waits the listener goes on.
+--- Returns the driver, wrapped so that the listener runs while it waits.
 function Listener:drive(driver)
   local await, sleep = driver.await, driver.sleep
   function driver.await(ticket)
@@ -166,9 +166,9 @@ function Listener:close()
   for _, task in pairs(self.tasks) do task.peer:close() end
 end
 
---- A port of this machine where connections are begun and never made: the queue of those to accept is full.
+--- Returns a URL of this machine to which no connection can be made, since the queue of its server is full.
 --- @return string url
---- @return table sockets to be held for as long as it shall be so
+--- @return table sockets which keep it full until they are closed
 function listener.full()
   local server = assert(socket.tcp())
   assert(server:bind("127.0.0.1", 0))
@@ -187,7 +187,7 @@ function listener.full()
   return "http://127.0.0.1:" .. port, held
 end
 
---- A port of this machine where nobody listens.
+--- Returns a URL of this machine where no server listens.
 function listener.refusing()
   local server = assert(socket.bind("127.0.0.1", 0))
   local _, port = server:getsockname()
@@ -195,11 +195,11 @@ function listener.refusing()
   return "http://127.0.0.1:" .. port
 end
 
---- Polls anything until it is so.
+--- Waits until `done` returns true.
 function listener.wait_until(done)
   local ends = socket.gettime() + patience
   while not done() do
-    assert(socket.gettime() < ends, "what is waited for does not happen")
+    assert(socket.gettime() < ends, "this takes too long")
     socket.select(nil, nil, 0.001)
   end
 end

@@ -1,9 +1,10 @@
---- Programs of this project, run from outside by the Lua that this is: what they print, where, and how they end.
+--- Runs programs of this project as processes, with the Lua that runs the specs, and returns what they print and how
+--- they end.
 local program = {}
 
 local root = debug.getinfo(1, "S").source:match("^@(.*)spec/program%.lua$")
 
---- As scripts/lua takes it.
+--- The version, as scripts/lua expects it.
 program.version = rawget(_G, "jit") and "jit" or _VERSION:match("%d%.%d")
 
 local function quote(text)
@@ -18,10 +19,10 @@ local function contents(path)
   return text
 end
 
---- What the environment of this process would change.
+--- Variables of the environment that would change what a program does.
 local strange = { "COLUMNS", "RETAB_API_KEY", "RETAB_API_BASE_URL", "RETAB_BASE_URL", "http_proxy", "all_proxy" }
 
---- Runs a script of the project to its end, with nothing on its standard input.
+--- Runs a script of the project to its end, with an empty standard input.
 --- @param path string from the project's directory, or an absolute one
 --- @param arguments table|nil
 --- @param environment table|nil names and values
@@ -42,7 +43,7 @@ function program.run(path, arguments, environment, around)
   return { stdout = contents(stdout), stderr = contents(stderr), status = tonumber(contents(status)) }
 end
 
---- Runs Lua source like a script.
+--- Runs Lua source as a script.
 function program.run_source(source, arguments, environment)
   local path = os.tmpname()
   local file = assert(io.open(path, "wb"))
