@@ -132,7 +132,8 @@ describe("core.envelope", function()
     assert.equal("b", page_of(body_of("[]", '{"after":5,"after":"b"}')).list_metadata.after)
     assert.same({}, page_of('{"data":[],"list_metadata":{"after":5},"list_metadata":{}}').list_metadata)
     refuse("a list: data is null, expected an array", '{"data":[1],"data":null,"list_metadata":{}}')
-    refuse("a list: list_metadata is an array, expected an object", '{"data":[1],"list_metadata":{},"list_metadata":[]}')
+    refuse("a list: list_metadata is an array, expected an object",
+      '{"data":[1],"list_metadata":{},"list_metadata":[]}')
     refuse("a list: list_metadata.after is a number, expected a string or null",
       body_of("[]", '{"after":"b","after":5}'))
   end)

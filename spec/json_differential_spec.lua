@@ -1,5 +1,5 @@
---- core.decode beside lua-cjson, on generated documents and broken ones: both return the same wherever both accept a text,
---- and each disagreement is one of those listed here.
+--- core.decode beside lua-cjson, on generated documents and broken ones: both return the same wherever both accept a
+--- text, and each disagreement is one of those listed here.
 local cjson = require "cjson"
 local core = require "retab.core"
 local documents = require "spec.documents"

@@ -1447,10 +1447,13 @@ describe("What core.decode learns from one document", function()
       return collectgarbage "count" - before
     end
     local mebibyte = ("k"):rep(2 ^ 20)
-    assert.is_true(grown(60, function(index) return ('{"%s%d":{"%d%s":1}}'):format(mebibyte, index, index, mebibyte) end)
-      < 1024)
+    assert.is_true(grown(60, function(index)
+      return ('{"%s%d":{"%d%s":1}}'):format(mebibyte, index, index, mebibyte)
+    end) < 1024)
     local key = ("k"):rep(50)
-    assert.is_true(grown(20000, function(index) return ('{"a%d":{"%s%d":1}}'):format(index % 60, key, index) end) < 1024)
+    assert.is_true(grown(20000, function(index)
+      return ('{"a%d":{"%s%d":1}}'):format(index % 60, key, index)
+    end) < 1024)
     assert.same({ id = 1 }, (new.decode '{"id":1}'))
   end)
 

@@ -107,6 +107,7 @@ struct retab_shape *retab_shape_other(lua_State *L, struct retab_shapes *shapes,
     at->other = calloc(1, sizeof *at->other);
     if (at->other == NULL) {
         retab_no_memory(L);
+        return NULL;
     }
     at->other->depth = at->depth + 1;
     shapes->count++;
