@@ -1,6 +1,6 @@
---- Finalizers at the worst moments: while a function runs, Lua collects all garbage at nearly every allocation, and each
---- time a finalizer calls `attack`. (An emergency collection, as spec/c/host.c causes it, runs no finalizers.) A full
---- collection takes as long as the heap is large: use it in a small process, with spec/interpreter.lua.
+--- Finalizers at the worst moments: while a function runs, Lua collects all garbage at nearly every allocation, and
+--- each time a finalizer calls `attack`. (An emergency collection, as spec/c/host.c causes it, runs no finalizers.) A
+--- full collection takes as long as the heap is large: use it in a small process, with spec/interpreter.lua.
 ---
 ---     local attacks = hostile.run(function() core.decode "[1]" end, function() ... end)
 local hostile = {}

@@ -1,9 +1,9 @@
 #include "object.h"
 
-/* ---- constructors -------------------------------------------------------------------- */
+/* ---- constructors ---------------------------------------------------------------------------------- */
 
-/* Pushes the constructor of an object, if its shape has one and the Lua stack has room: values wait there for the call,
- * and as deep as most texts may be, they must not take the room of what is inside. Returns 0 if it has not. */
+/* Pushes the constructor of an object and returns 1. Returns 0 if its shape has none, or if the Lua stack is too small:
+ * values wait there for the call, and must leave room for containers as deep as the text may be. */
 static int push_constructor(lua_State *L, struct retab_reader *r, struct retab_frame *frame)
 {
     const struct retab_shape *const shape = frame->shape;

@@ -151,7 +151,7 @@ static const char *read_characters(struct retab_text *text, const char *p)
 /* The bytes of the longest character. */
 #define CHARACTER 4
 
-/* After one escape another is often near: so many bytes are looked at one by one before the vector is used again. */
+/* After one escape another is often near: so many bytes are copied one by one. */
 #define BETWEEN 8
 
 /* What a character after a backslash stands for; 0 for nothing. */
@@ -242,40 +242,19 @@ static char *put_utf8(char *out, unsigned long code)
     return out;
 }
 
-/* Copies plain bytes until one is not plain or there is no room, a vector at a time as retab_text_plain. */
-static const char *copy_plain(const char *p, const char *end, char **to, const char *room)
-{
-    char *out = *to;
-#if defined(__SSE2__)
-    while (end - p >= 16 && room - out >= 16) {
-        const __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)p);
-        const unsigned stops = retab_text_stops(bytes);
-        _mm_storeu_si128((__m128i *)(void *)out, bytes);
-        if (stops != 0) {
-            *to = out + __builtin_ctz(stops);
-            return p + __builtin_ctz(stops);
-        }
-        p += 16, out += 16;
-    }
-#endif
-    while (p < end && out < room && retab_text_is_plain(*p)) {
-        *out++ = *p++;
-    }
-    *to = out;
-    return p;
-}
-
 const char *retab_text_decode(struct retab_text *text, const char *p, const char **bytes, size_t *length)
 {
     size_t used = 0;
     unsigned long code;
     for (p++;;) {
-        if (retab_text_scratch(text, used + DECODE_ROOM) == NULL) {
+        const char *const from = p;
+        p = (unsigned char)*p >= 0x80 ? read_characters(text, p) : retab_text_plain(p, text->end);
+        if (p == NULL || retab_text_scratch(text, used + (size_t)(p - from) + DECODE_ROOM) == NULL) {
             return NULL;
         }
-        char *out = text->scratch + used;
+        memcpy(text->scratch + used, from, (size_t)(p - from));
+        char *out = text->scratch + used + (p - from);
         const char *const room = text->scratch + text->room - CHARACTER - BETWEEN;
-        p = copy_plain(p, text->end, &out, room);
         while (*p == '\\' && out <= room) {
             p = read_escape(text, p, &code);
             if (p == NULL) {
@@ -292,15 +271,7 @@ const char *retab_text_decode(struct retab_text *text, const char *p, const char
             *length = used;
             return p + 1;
         }
-        if ((unsigned char)*p >= 0x80) {
-            const char *const from = p;
-            p = read_characters(text, p);
-            if (p == NULL || retab_text_scratch(text, used + (size_t)(p - from)) == NULL) {
-                return NULL;
-            }
-            memcpy(text->scratch + used, from, (size_t)(p - from));
-            used += (size_t)(p - from);
-        } else if (!retab_text_is_plain(*p) && *p != '\\') {
+        if ((unsigned char)*p < ' ') {
             return retab_text_fail(text, p, "control character in a string");
         }
     }

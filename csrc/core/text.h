@@ -76,23 +76,16 @@ static inline int retab_text_is_plain(char c)
     return (signed char)c >= ' ' && c != '"' && c != '\\'; /* signed: bytes that are not ASCII are negative */
 }
 
-#if defined(__SSE2__)
-/* Returns a bit for each of 16 bytes that is not plain. The comparison is signed, as above. */
-static inline unsigned retab_text_stops(__m128i bytes)
-{
-    const __m128i quotes = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('"'));
-    const __m128i backslashes = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'));
-    const __m128i below = _mm_cmplt_epi8(bytes, _mm_set1_epi8(' '));
-    return (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quotes, backslashes), below));
-}
-#endif
-
 /* Returns the position of the first byte from `p` on that is not plain, or the end. */
 static inline const char *retab_text_plain(const char *p, const char *end)
 {
 #if defined(__SSE2__)
     for (; end - p >= 16; p += 16) {
-        const unsigned stops = retab_text_stops(_mm_loadu_si128((const __m128i *)(const void *)p));
+        const __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)p);
+        const __m128i quotes = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('"'));
+        const __m128i backslashes = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'));
+        const __m128i below = _mm_cmplt_epi8(bytes, _mm_set1_epi8(' ')); /* signed, as above */
+        const unsigned stops = (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quotes, backslashes), below));
         if (stops != 0) {
             return p + __builtin_ctz(stops);
         }

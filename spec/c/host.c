@@ -1,11 +1,11 @@
-/* The stand-alone interpreter of Lua 5.4, as far as specs need it: for builds with sanitizers, which have to be in
- * the program itself. Two things are stricter: os.exit closes the state, so that what is left is a leak, and an error
- * in a finalizer is a failure.
+/* The stand-alone interpreter of Lua 5.4, as far as specs need it: for builds with sanitizers, which must be part of
+ * the program itself. It is stricter in two ways: os.exit closes the state, so that memory that is left is a leak, and
+ * an error in a finalizer makes the program fail.
  *
  *     host [-e CHUNK]... [SCRIPT [ARG...]]
  *
- * With RETAB_HOST_STRESS=n in the environment, the allocation of every n-th object fails once, which makes Lua collect
- * all garbage right there, wherever that is, and try again. */
+ * With RETAB_HOST_STRESS=n in the environment, the allocation of every n-th object fails once: Lua then collects all
+ * garbage at that point and tries again. Such a collection runs no finalizers; spec/hostile.lua runs them. */
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>
@@ -25,7 +25,7 @@ static void *memory(void *context, void *block, size_t old_size, size_t size)
         free(block);
         return NULL;
     }
-    /* of a new object, and of nothing else, old_size is the type */
+    /* for a new object, and only then, old_size is its type */
     if (host->every > 0 && block == NULL && old_size != 0 && --host->left == 0) {
         host->left = host->every;
         return NULL;
@@ -33,7 +33,7 @@ static void *memory(void *context, void *block, size_t old_size, size_t size)
     return realloc(block, size);
 }
 
-/* Lua warns of nothing but errors in finalizers by itself. A message that begins with @ is a control message. */
+/* By itself Lua warns only of errors in finalizers. A message that begins with @ is a control message. */
 static void warn(void *context, const char *message, int to_be_continued)
 {
     struct host *host = context;

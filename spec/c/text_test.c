@@ -42,7 +42,7 @@ static void map_pages(void)
     CHECK(mprotect(pages + ROOM, page_size, PROT_NONE) == 0, "mprotect after");
 }
 
-/* Copies a text to where it ends, with its NUL, at the end of the room; or to where the room begins. */
+/* Copies a text with its NUL to the end of the room, or to its beginning. */
 static const char *place(const char *bytes, size_t length, int at_end)
 {
     char *to = at_end ? pages + ROOM - length - 1 : pages;
@@ -98,7 +98,7 @@ static void scan_tokens(const char *bytes, size_t length)
     retab_text_trim(&text, 0);
 }
 
-/* The same outcome wherever the text lies. */
+/* Returns the outcome, which must not depend on where the text lies. */
 static struct outcome scan_placed(const char *bytes, size_t length)
 {
     const struct outcome first = scan(place(bytes, length, 1), length, DEPTH);
@@ -108,7 +108,7 @@ static struct outcome scan_placed(const char *bytes, size_t length)
     return first;
 }
 
-/* A document can go on at the end of each of its prefixes: an error is there and not before. */
+/* Each prefix of a document can still become JSON: its error is at its end. */
 static void test_prefixes(void)
 {
     for (size_t i = 0; i < DOCUMENTS; i++) {
@@ -124,7 +124,7 @@ static void test_prefixes(void)
     }
 }
 
-/* An error is never before the byte that is wrong; only the size of a number is told at its first byte. */
+/* An error is never before the byte that is wrong, except that a number too large is reported at its first byte. */
 static void test_corruptions(void)
 {
     char copy[512];
