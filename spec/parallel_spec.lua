@@ -7,9 +7,12 @@ local simulator = require "spec.simulator"
 local newest = 1779000000 -- 2026-05-17T06:40:00Z
 local day = 86400
 
-local closes_loops = _VERSION == "Lua 5.4"
+--- Lua 5.4 closes the fourth value of a `for` loop that is left.
+local it_on_5_4 = (loadstring or load) "local x <close> = nil" and it or function(name)
+  pending(name .. " (this Lua closes no iterator of a loop that is left)")
+end
 
--- ---- a server of the specs' own: it may round dates as it likes -----------------------------------------------
+-- ---- a scripted server, which may round dates ----
 
 local function date_text(moment)
   local pieces = {}
@@ -17,7 +20,7 @@ local function date_text(moment)
   return table.concat(pieces)
 end
 
---- What a server makes of the moments between which it looks.
+--- How a server rounds the two ends of a range.
 local granularities = {
   exact = function(from, to) return from, to end,
   seconds = function(from, to) return math.floor(from), math.floor(to) end,
@@ -26,10 +29,10 @@ local granularities = {
   whole_days = function(from, to) return math.floor(from / day) * day, math.floor(to / day) * day + day - 1e-6 end,
 }
 
---- The order in which they are tried.
+--- The order in which the specs try them.
 local granularity_names = { "exact", "seconds", "whole_seconds", "days", "whole_days" }
 
---- Moments to a data set: the newest run is "r1".
+--- Makes a data set of moments. Its newest run is "r1".
 local function data_set(moments)
   table.sort(moments, function(a, b) return a > b end)
   local set = {}
@@ -50,8 +53,8 @@ local function run_json(run)
     run.id, run.status, date_text(run.created))
 end
 
---- What the server of a data set answers.
-local function answer(set, granularity, args)
+--- The response of a server with this data set.
+local function respond(set, granularity, args)
   local from, to = -math.huge, math.huge
   if args.from_date then from = dates.span(args.from_date) end
   if args.to_date then to = select(2, dates.span(args.to_date)) end
@@ -81,14 +84,14 @@ end
 
 local latency = 0.05
 
---- A client of such a server. It notes how many requests were in flight at once.
---- @param options table|nil granularity, change (function (args, number) -> answer or nil), blind (the driver has no
----   `ready`), now
+--- A client of such a server. The driver notes how many requests were in flight at once.
+--- @param options table|nil granularity, change (function (args, number) -> response or nil), blind (the driver has no
+---   `ready`), any (it has `await_any`), now, client (options of the client)
 local function serve(set, options)
   options = options or {}
   local driver = scripted.new(function(request, number)
     local args = scripted.query(request)
-    local reply = options.change and options.change(args, number) or answer(set, options.granularity or "exact", args)
+    local reply = options.change and options.change(args, number) or respond(set, options.granularity or "exact", args)
     reply.takes = latency
     return reply
   end, { now = options.now or newest + 3600 })
@@ -126,7 +129,7 @@ local function serve(set, options)
     cancel(ticket)
   end
 
-  --- How many requests have neither been answered nor cancelled.
+  --- Returns the number of requests that are neither awaited nor cancelled.
   function driver.left()
     local count = 0
     for _ in pairs(tickets) do count = count + 1 end
@@ -134,9 +137,16 @@ local function serve(set, options)
   end
 
   if not options.blind then driver.ready = is_ready end
-  local client = retab.new { api_key = "sk_test", base_url = "https://api.example.com", driver = driver,
-    max_retries = 0 }
-  return client.workflows.experiments.runs, driver
+  if options.any then
+    function driver.await_any(waited_for)
+      local first = math.huge
+      for _, ticket in ipairs(waited_for) do first = math.min(first, ticket.since + latency) end
+      driver.clock = math.max(driver.clock, first)
+    end
+  end
+  local given = { api_key = "sk_test", base_url = "https://api.example.com", driver = driver, max_retries = 0 }
+  for name, value in pairs(options.client or {}) do given[name] = value end
+  return retab.new(given).workflows.experiments.runs, driver
 end
 
 local function copy(params, more)
@@ -159,9 +169,11 @@ end
 
 local range = { from_date = date_text(newest - 400 * day) }
 
--- ---- what it is asked ------------------------------------------------------------------------------------------
+local orders = { "asc", "desc" }
 
-describe("a parallel walk's arguments", function()
+-- ---- arguments ----
+
+describe("the arguments of a parallel walk", function()
   local function raised(params, options)
     local runs, driver = serve {}
     local ok, message = pcall(runs.iter, params, options or { parallel = 4 })
@@ -170,28 +182,31 @@ describe("a parallel walk's arguments", function()
     return message
   end
 
-  it("need from_date", function()
+  it("include from_date", function()
     local message = raised { to_date = "2026-05-01" }
     assert.truthy(message:find("parallel_spec.lua", 1, true))
-    assert.truthy(message:find("'parallel' needs the parameter 'from_date'", 1, true))
+    assert.truthy(message:find("option 'parallel'", 1, true))
+    assert.truthy(message:find("'from_date'", 1, true))
   end)
 
-  it("allow no order but that of creation", function()
+  it("include no other order than that of creation", function()
     local message = raised(copy(range, { sort_by = "score" }))
-    assert.truthy(message:find("'sort_by' is \"score\"", 1, true))
+    assert.truthy(message:find("option 'parallel'", 1, true))
+    assert.truthy(message:find("'sort_by'", 1, true))
     local set = spaced(10, 60)
     local runs = serve(set)
     assert.equal(10, #ids(runs.iter(copy(range, { sort_by = "created_at" }), { parallel = 4 })))
   end)
 
-  it("allow no cursor", function()
+  it("include no cursor", function()
     for _, name in ipairs { "before", "after" } do
       local message = raised(copy(range, { [name] = "r1" }))
-      assert.truthy(message:find("'parallel' can't start at a cursor: leave out '" .. name .. "'", 1, true))
+      assert.truthy(message:find("option 'parallel'", 1, true))
+      assert.truthy(message:find("'" .. name .. "'", 1, true))
     end
   end)
 
-  it("with parallel = 1 are those of a walk in single file", function()
+  it("are those of a walk in single file with parallel = 1", function()
     local set = spaced(50, 60)
     local runs, driver = serve(set)
     assert.equal(30, #ids(runs.iter({ after = "r20", sort_by = "score", limit = 10 }, { parallel = 1 })))
@@ -201,9 +216,9 @@ describe("a parallel walk's arguments", function()
   end)
 end)
 
--- ---- same runs, same order, each once ----------------------------------------------------------------------------
+-- ---- same runs, same order, each once ----
 
---- Holds a parallel walk against the same in single file; gives its driver.
+--- Compares a parallel walk with a walk in single file. Returns the driver, and the number of runs.
 local function check(set, params, walk_options, server_options)
   local granularity = server_options and server_options.granularity
   local runs, driver = serve(set, server_options)
@@ -214,8 +229,6 @@ local function check(set, params, walk_options, server_options)
   assert.equal(0, driver.left())
   return driver, #expected
 end
-
-local orders = { "asc", "desc" }
 
 describe("a parallel walk", function()
   local shapes = {
@@ -233,7 +246,7 @@ describe("a parallel walk", function()
   }
 
   for _, shape in ipairs(shapes) do
-    it("gives each run once, in order: " .. shape[1], function()
+    it("hands out each run once, in order: " .. shape[1], function()
       for _, granularity in ipairs(granularity_names) do
         for _, order in ipairs(orders) do
           for _, parallel in ipairs { 2, 8 } do
@@ -245,7 +258,7 @@ describe("a parallel walk", function()
     end)
   end
 
-  it("finds runs behind long gaps", function()
+  it("finds the runs after long gaps", function()
     local moments = {}
     for cluster = 0, 5 do
       local spacing = cluster % 2 == 0 and 3 or 900
@@ -261,7 +274,7 @@ describe("a parallel walk", function()
     end
   end)
 
-  it("keeps to the filters and to both ends of the range", function()
+  it("obeys the filters and both ends of the range", function()
     local set = spaced(900, 600)
     local _, count = check(set, { from_date = date_text(newest - 700 * 600), to_date = date_text(newest - 100 * 600),
       status = "error", limit = 10 }, { parallel = 5 })
@@ -279,24 +292,24 @@ describe("a parallel walk", function()
     for _, request in ipairs(driver.sent) do
       local args = scripted.query(request)
       assert.same({ "error", "wf", "x" }, { args.status, args.workflow_id, args.extra })
-      assert.equal(args.order and "1" or "7", args.limit) -- the one in the other order asks for the far end
+      assert.equal("7", args.limit)
       assert.is_not_nil(args.from_date)
       assert.equal("t", request.headers["X-Team"])
     end
   end)
 
-  it("takes now for a missing to_date", function()
+  it("ends now where to_date is absent, or where the runs end", function()
     local set = spaced(100, 60)
     for _, order in ipairs(orders) do
       check(set, copy(range, { order = order, limit = 10 }), { parallel = 4 }, { now = newest + 5 })
     end
-    -- Runs that a server's clock puts in the future are runs too.
+    -- the server's clock may be ahead of this machine's
     for _, order in ipairs(orders) do
       check(set, copy(range, { order = order, limit = 10 }), { parallel = 4 }, { now = newest - 3000 })
     end
   end)
 
-  it("does not ask for what lies behind the last run", function()
+  it("sends few requests for what lies outside of the runs", function()
     local set = spaced(1000, 60)
     for _, order in ipairs(orders) do
       local params = { order = order, limit = 10, from_date = "1990-01-01", to_date = "2040-01-01" }
@@ -307,15 +320,19 @@ describe("a parallel walk", function()
     end
   end)
 
-  it("takes few more requests than single file where runs come evenly", function()
+  it("sends at most 120 requests for 100 pages of evenly spaced runs", function()
     for _, spacing in ipairs { 1, 60, 4000 } do
       local set = spaced(5000, spacing)
-      local driver = check(set, copy(range, { limit = 50 }), { parallel = 4 })
-      assert.is_true(#driver.sent <= 115, #driver.sent)
+      for _, order in ipairs(orders) do
+        for _, parallel in ipairs { 2, 8 } do
+          local driver = check(set, copy(range, { limit = 50, order = order }), { parallel = parallel })
+          assert.is_true(#driver.sent <= 120, #driver.sent)
+        end
+      end
     end
   end)
 
-  it("works with a driver that can't tell what is ready", function()
+  it("works with a driver that has no function `ready`", function()
     for _, shape in ipairs(shapes) do
       for _, prefetch in ipairs { 0, 1, 3 } do
         check(shape[2], copy(range, { limit = 10 }), { parallel = 3, prefetch = prefetch }, { blind = true })
@@ -323,7 +340,7 @@ describe("a parallel walk", function()
     end
   end)
 
-  it("is walked with any prefetch", function()
+  it("takes any prefetch", function()
     for _, shape in ipairs(shapes) do
       for _, order in ipairs(orders) do
         for _, prefetch in ipairs { 0, 1, 2, 5 } do
@@ -348,7 +365,7 @@ describe("a parallel walk", function()
       ids((runs.iter(copy(range, { limit = 10 }), { parallel = 4 }))))
   end)
 
-  it("gives pages of the same runs, whose cursors lead on", function()
+  it("hands out pages of the same runs, whose cursors lead on", function()
     local set = spaced(230, 60)
     local params = copy(range, { limit = 10 })
     local runs = serve(set)
@@ -371,7 +388,7 @@ describe("a parallel walk", function()
     assert.is_true(pages >= 23)
   end)
 
-  it("needs no id and no time among the fields", function()
+  it("hands out the selected fields only, though it needs the id and the time", function()
     local set = spaced(100, 60)
     local params = copy(range, { limit = 10 })
     local listed = single_file(set, params)
@@ -393,10 +410,10 @@ describe("a parallel walk", function()
     end
   end)
 
-  it("of runs without times is one in single file", function()
+  it("of runs without times is a walk in single file", function()
     local set = spaced(100, 60)
     local runs, driver = serve(set, { change = function(args)
-      local reply = answer(set, "exact", args)
+      local reply = respond(set, "exact", args)
       reply.body = reply.body:gsub('"created_at":"[^"]*",', "")
       return reply
     end })
@@ -406,30 +423,38 @@ describe("a parallel walk", function()
   end)
 end)
 
--- ---- bounds -----------------------------------------------------------------------------------------------------
+-- ---- bounds ----
 
 describe("a parallel walk", function()
-  it("has n requests in flight, and never more", function()
+  it("has n requests in flight, never more", function()
     for _, parallel in ipairs { 2, 3, 8, 20 } do
       local driver = check(spaced(3000, 60), copy(range, { limit = 20 }), { parallel = parallel })
       assert.equal(parallel, driver.most_in_flight)
     end
   end)
 
-  it("is ahead of a reader who takes his time by a bounded number of pages", function()
-    for _, prefetch in ipairs { 0, 1, 3 } do
+  it("reads a bounded number of runs ahead of a slow reader", function()
+    for _, parallel in ipairs { 2, 4, 8 } do
+      local delivered, count = {}, 0
       local set = spaced(4000, 60)
-      local runs, driver = serve(set)
+      local runs, driver = serve(set, { change = function(args)
+        local reply = respond(set, "exact", args)
+        for id in reply.body:gmatch '"id":"(r%d+)"' do
+          if not delivered[id] then delivered[id], count = true, count + 1 end
+        end
+        return reply
+      end })
       local handed_out = 0
-      for _ in runs.pages(copy(range, { limit = 10 }), { parallel = 4, prefetch = prefetch }) do
+      for _ in runs.iter(copy(range, { limit = 10 }), { parallel = parallel }) do
         driver.clock = driver.clock + 1
         handed_out = handed_out + 1
-        assert.is_true(#driver.sent - handed_out <= 2 * 4 + 3 * prefetch + 12, #driver.sent - handed_out)
+        assert.is_true(count - handed_out <= 3 * parallel * 10, count - handed_out)
       end
+      assert.equal(4000, handed_out)
     end
   end)
 
-  it("takes a fraction of the time", function()
+  it("takes at most 0.18 of the time of single file with 8 requests in flight", function()
     local set = spaced(4000, 60)
     local params = copy(range, { limit = 40 })
     local spent = {}
@@ -439,10 +464,10 @@ describe("a parallel walk", function()
       ids((runs.iter(params, { parallel = parallel })))
       spent[parallel] = driver.clock - began
     end
-    assert.is_true(spent[8] <= 0.16 * spent[1], spent[8] / spent[1])
+    assert.is_true(spent[8] <= 0.18 * spent[1], spent[8] / spent[1])
   end)
 
-  it("ends at max_items and at max_pages, and cancels the rest", function()
+  it("ends at max_items and max_pages, and cancels the other requests", function()
     local set = spaced(1000, 60)
     local params = copy(range, { limit = 10 })
     local listed = single_file(set, params)
@@ -468,7 +493,7 @@ describe("a parallel walk", function()
     end
   end)
 
-  it("cancels everything when it is closed, and gives nothing more", function()
+  it("cancels its requests when it is closed, and ends", function()
     for _, prefetch in ipairs { 0, 1, 3 } do
       local runs, driver = serve(spaced(1000, 60))
       local it = runs.iter(copy(range, { limit = 10 }), { parallel = 6, prefetch = prefetch })
@@ -481,23 +506,21 @@ describe("a parallel walk", function()
     end
   end)
 
-  if closes_loops then
-    it("cancels everything when its loop is left", function()
-      local runs, driver = serve(spaced(1000, 60))
-      local seen = 0
-      for _ in runs.iter(copy(range, { limit = 10 }), { parallel = 6 }) do
-        seen = seen + 1
-        if seen == 15 then break end
-      end
-      assert.equal(0, driver.left())
-      assert.is_true(#driver.cancelled > 3)
-    end)
-  end
+  it_on_5_4("cancels its requests when its loop is left", function()
+    local runs, driver = serve(spaced(1000, 60))
+    local seen = 0
+    for _ in runs.iter(copy(range, { limit = 10 }), { parallel = 6 }) do
+      seen = seen + 1
+      if seen == 15 then break end
+    end
+    assert.equal(0, driver.left())
+    assert.is_true(#driver.cancelled > 3)
+  end)
 end)
 
--- ---- failures ----------------------------------------------------------------------------------------------------
+-- ---- failures ----
 
---- Walks with it:next(), on after every failure; the ids, and before which of them a failure came.
+--- Steps a walk to its end, also after failures. Returns the ids, and for each failure the place of the id after it.
 local function walk_on(it, most_failures)
   local list, failures = {}, {}
   while true do
@@ -507,7 +530,7 @@ local function walk_on(it, most_failures)
     elseif message then
       if list[1] then assert.equal(list[#list], err.cursor) end
       failures[#failures + 1] = #list + 1
-      assert.is_true(#failures <= most_failures, "it fails on and on")
+      assert.is_true(#failures <= most_failures, "it fails again and again")
     else
       return list, failures
     end
@@ -515,7 +538,7 @@ local function walk_on(it, most_failures)
 end
 
 describe("a parallel walk that fails", function()
-  it("raises at the place of what failed, and goes on with nothing lost or repeated", function()
+  it("fails at the place of the page, and goes on: no run is lost or repeated", function()
     local set = spaced(300, 60)
     for _, order in ipairs(orders) do
       local params = copy(range, { limit = 10, order = order })
@@ -534,13 +557,13 @@ describe("a parallel walk that fails", function()
     end
   end)
 
-  it("gives all runs before the place first", function()
+  it("hands out all runs before the failure first", function()
     local set = spaced(300, 60)
     local params = copy(range, { limit = 10 })
-    -- A server that has lost a stretch of time: whatever touches it fails, for as long as it is lost.
+    -- each page that has a run of this stretch fails
     local from, to, lost = newest - 150 * 60 - 30, newest - 140 * 60 - 30, true
     local runs = serve(set, { change = function(args)
-      local page = answer(set, "exact", args)
+      local page = respond(set, "exact", args)
       for created in page.body:gmatch '"created_at":"([^"]*)"' do
         local moment = dates.span(created)
         if lost and moment >= from and moment <= to then return scripted.status(503) end
@@ -560,7 +583,7 @@ describe("a parallel walk that fails", function()
       assert.is_true(#list >= 131 and #list <= 141, #list)
     end
     lost = false
-    local rest = walk_on(it, 8) -- what was asked for ahead has failed already, too
+    local rest = walk_on(it, 8) -- requests that were sent before have failed too
     for _, id in ipairs(rest) do list[#list + 1] = id end
     assert.same(single_file(set, params), list)
   end)
@@ -573,10 +596,10 @@ describe("a parallel walk that fails", function()
     assert.equal("permission", err.kind)
   end)
 
-  it("tells of a cursor that loops", function()
+  it("fails with cursor_loop where a cursor comes again", function()
     local set = spaced(300, 60, 100)
     local runs = serve(set, { change = function(args)
-      local reply = answer(set, "exact", args)
+      local reply = respond(set, "exact", args)
       if args.after then
         reply.body = reply.body:gsub('"after":"[^"]*"', '"after":"' .. args.after .. '"')
         return reply
@@ -589,7 +612,7 @@ describe("a parallel walk that fails", function()
 end)
 
 describe("the cursor of a parallel walk", function()
-  it("is where a walk in single file goes on, at any point", function()
+  it("resumes it in single file, after any run", function()
     local set = spaced(120, 0.4, 3)
     for _, order in ipairs(orders) do
       local params = copy(range, { limit = 10, order = order })
@@ -606,7 +629,373 @@ describe("the cursor of a parallel walk", function()
   end)
 end)
 
--- ---- generated cases ---------------------------------------------------------------------------------------------
+-- ---- servers that cannot be trusted ----
+
+--- Replaces one field of the runs of a response.
+local function edit(reply, change)
+  local body = reply.body:gsub('{"id":"[^}]*},[^}]*},"score":0.5}', change)
+  return { status = 200, headers = reply.headers, body = body }
+end
+
+describe("a parallel walk goes on in single file", function()
+  --- Walks `set` with a server that changes its responses. Checks the ids, and that the last requests lead from cursor
+  --- to cursor.
+  local function check_single_file(change, expected)
+    local set = spaced(200, 60)
+    for _, order in ipairs(orders) do
+      local params = copy(range, { limit = 10, order = order })
+      local runs, driver = serve(set, { change = function(args, number)
+        return change(respond(set, "exact", args), args, number)
+      end })
+      local listed = expected and expected(single_file(set, params)) or single_file(set, params)
+      assert.same(listed, ids((runs.iter(params, { parallel = 4 }))))
+      assert.equal(0, driver.left())
+      assert.is_not_nil(scripted.query(driver.sent[#driver.sent]).after)
+    end
+  end
+
+  it("where some run has no time", function()
+    check_single_file(function(reply)
+      return edit(reply, function(run)
+        return run:find '"r9[0-9]"' and run:gsub('"created_at":"[^"]*",', "") or nil
+      end)
+    end)
+  end)
+
+  it("where a time is null, or is no date", function()
+    for _, time in ipairs { "null", '"yesterday"', "17", "{}" } do
+      check_single_file(function(reply)
+        return edit(reply, function(run)
+          return run:find '"r77"' and run:gsub('"created_at":"[^"]*"', '"created_at":' .. time) or nil
+        end)
+      end)
+    end
+  end)
+
+  it("where a page is not in the order of time", function()
+    check_single_file(function(reply)
+      return edit(reply, function(run)
+        return run:find '"r95"' and run:gsub('"created_at":"[^"]*"', '"created_at":"2026-05-17T05:08:30Z"') or nil
+      end)
+    end)
+  end)
+
+  it("where the run at which a slice begins has another time than before", function()
+    local seen = {}
+    check_single_file(function(reply, _, number)
+      if number == 1 then seen = {} end
+      return edit(reply, function(run)
+        local id, time = run:match '"id":"([^"]*)".*"created_at":"([^"]*)"'
+        if id ~= "r10" and id ~= "r191" then return nil end -- the last run of the first page, in each order
+        if not seen[id] then
+          seen[id] = true
+          return nil
+        end
+        local changed = date_text(dates.span(time) + (id == "r10" and -5 or 5))
+        return (run:gsub('"created_at":"[^"]*"', '"created_at":"' .. changed .. '"'))
+      end)
+    end)
+  end)
+
+  it("where the server ignores the dates", function()
+    local set = spaced(200, 60)
+    check_single_file(function(_, args)
+      return respond(set, "exact", { limit = args.limit, after = args.after, order = args.order })
+    end)
+  end)
+end)
+
+describe("a parallel walk", function()
+  it("takes ids that are numbers", function()
+    local set = spaced(200, 60)
+    local runs = serve(set, { change = function(args)
+      local reply = respond(set, "exact", args)
+      reply.body = reply.body:gsub('"id":"r(%d+)"', '"id":%1')
+      return reply
+    end })
+    local seen = {}
+    for run in runs.iter(copy(range, { limit = 10 }), { parallel = 4 }) do
+      seen[#seen + 1] = ("r%d"):format(run.id)
+    end
+    assert.same(single_file(set, range), seen)
+  end)
+
+  it("hands out null among the runs as a walk in single file does", function()
+    for _, null in ipairs { false, retab.null } do
+      local set = spaced(100, 60)
+      local runs = serve(set, { change = function(args)
+        local reply = respond(set, "exact", args)
+        reply.body = reply.body:gsub('%[{"id":"r5"', '[null,{"id":"r5"'):gsub(',{"id":"r5"', ',null,{"id":"r5"')
+        return reply
+      end })
+      local seen = {}
+      for run in runs.iter(copy(range, { limit = 10 }), { parallel = 4, null = null or nil }) do
+        if run ~= retab.null then seen[#seen + 1] = run.id end
+      end
+      assert.same(single_file(set, range), seen)
+    end
+  end)
+
+  it("hands out a run once that a page has twice", function()
+    local set = spaced(200, 60)
+    local runs = serve(set, { change = function(args)
+      return edit(respond(set, "exact", args), function(run)
+        return run:find '"r[0-9]*3"' and run .. "," .. run or nil
+      end)
+    end })
+    assert.same(single_file(set, range), ids((runs.iter(copy(range, { limit = 10 }), { parallel = 4 }))))
+  end)
+
+  it("takes pages of one run, and 100 requests at a time", function()
+    for _, order in ipairs(orders) do
+      check(spaced(60, 60, 3), copy(range, { order = order, limit = 1 }), { parallel = 4 })
+      check(spaced(3000, 60), copy(range, { order = order, limit = 10 }), { parallel = 100 })
+    end
+  end)
+
+  it("hands out the runs at both ends of the range, and those of a range that is one moment", function()
+    local set = spaced(300, 60, 2)
+    for _, order in ipairs(orders) do
+      local _, count = check(set, { from_date = date_text(newest - 100 * 60), to_date = date_text(newest - 20 * 60),
+        limit = 10, order = order }, { parallel = 4 })
+      assert.equal(162, count)
+      local moment = date_text(newest - 50 * 60)
+      _, count = check(set, { from_date = moment, to_date = moment, limit = 1, order = order }, { parallel = 4 })
+      assert.equal(2, count)
+    end
+  end)
+
+  it("takes slices again after a burst that has more than a page", function()
+    local moments = {}
+    for index = 1, 120 do moments[index] = newest - index / 1000 end
+    for index = 1, 4000 do moments[#moments + 1] = newest - index * 60 end
+    local driver = check(data_set(moments), copy(range, { limit = 40 }), { parallel = 8 })
+    assert.equal(8, driver.most_in_flight)
+  end)
+
+  it("is parallel from the past to now where the driver's clock does not count from 1970", function()
+    local moments, now = {}, os.time()
+    for index = 1, 1000 do moments[index] = now - index * 60 end
+    local driver = check(data_set(moments), { from_date = date_text(now - 400 * day), limit = 10, order = "asc" },
+      { parallel = 8 }, { now = 1000 })
+    assert.equal(8, driver.most_in_flight)
+  end)
+
+  it("sends a second request only after the first page, which says how dense the runs are", function()
+    local runs, driver = serve(spaced(1000, 60))
+    local it = runs.iter(copy(range, { limit = 10 }), { parallel = 8 })
+    assert(it:next())
+    assert.is_nil(scripted.query(driver.sent[1]).to_date)
+    assert.equal(range.from_date, scripted.query(driver.sent[1]).from_date)
+    assert.is_true(#driver.sent > 2)
+    it:close()
+  end)
+
+  it("is for lists with a date range", function()
+    local client = retab.new { api_key = "k", driver = scripted.new {} }
+    local ok, message = pcall(client.workflows.experiments.results.iter, { run_id = "r" }, { parallel = 2 })
+    assert.is_false(ok)
+    assert.matches("option 'parallel'", message)
+  end)
+
+  it("returns all items as an array, or an error whose cursor resumes it", function()
+    local set, down = spaced(300, 60), false
+    local runs = serve(set, { change = function() return down and scripted.status(500) or nil end })
+    local params = copy(range, { limit = 10 })
+    assert.equal(300, #assert(runs.all(params, { parallel = 4 })))
+    down = true
+    local items, message, err = runs.all(params, { parallel = 4 })
+    assert.is_nil(items)
+    assert.equal(message, err.message)
+    assert.equal("server", err.kind)
+  end)
+
+  it("refuses a hook that steps it, ends where a hook closes it, and leaves no request under way", function()
+    local set = spaced(200, 60)
+    local params = copy(range, { limit = 10 })
+    local listed = single_file(set, params)
+    for _, hook in ipairs { "on_request", "on_response" } do
+      for _, any in ipairs { true, false } do
+        for closing = 1, 24 do
+          local it, count = nil, 0
+          local runs, driver = serve(set, { any = any, client = { [hook] = function()
+            count = count + 1
+            assert.is_false((pcall(it.next, it)))
+            if count == closing then it:close() end
+          end } })
+          it = runs.iter(params, { parallel = 4 })
+          local found = ids(it)
+          for index, id in ipairs(found) do assert.equal(listed[index], id) end
+          if count < closing then assert.equal(#listed, #found) end
+          assert.equal(0, driver.left())
+          assert.is_nil((it:next()))
+        end
+      end
+    end
+  end)
+
+  it("fails as cancelled where its client is closed", function()
+    local client
+    local set = spaced(200, 60)
+    local driver = scripted.new(function(request) return respond(set, "exact", scripted.query(request)) end)
+    client = retab.new { api_key = "k", base_url = "https://api.example.com", driver = driver }
+    local it = client.workflows.experiments.runs.iter(copy(range, { limit = 10 }), { parallel = 4 })
+    assert(it:next())
+    client:close()
+    local run, message, err
+    repeat run, message, err = it:next() until not run
+    assert.equal("client is closed", message)
+    assert.equal("cancelled", err.kind)
+  end)
+
+  it("raises in a second coroutine while the first one waits for any page", function()
+    local set = spaced(200, 60)
+    local runs, driver = serve(set, { any = true })
+    local await_any, is_waiting = driver.await_any, false
+    function driver.await_any(tickets)
+      await_any(tickets)
+      is_waiting = true
+      coroutine.yield()
+      is_waiting = false
+    end
+    local params = copy(range, { limit = 10 })
+    local it, seen = runs.iter(params, { parallel = 4 }), {}
+    local function read()
+      while true do
+        local run = it:next()
+        if not run then return end
+        seen[#seen + 1] = run.id
+      end
+    end
+    local first, refused = coroutine.create(read), 0
+    while coroutine.status(first) ~= "dead" do
+      assert(coroutine.resume(first))
+      if is_waiting then
+        local ok, message = coroutine.resume(coroutine.create(function() return it:next() end))
+        assert.is_false(ok)
+        assert.matches("already waiting", message)
+        refused = refused + 1
+      end
+    end
+    assert.is_true(refused > 1)
+    assert.same(single_file(set, params), seen)
+  end)
+
+  it("loses and repeats no run where an error is raised in any function call of it", function()
+    local jit_library = rawget(_G, "jit")
+    if jit_library then -- compiled code calls no hook
+      jit_library.off()
+      finally(function() jit_library.on() end)
+    end
+    local set = spaced(14, 0.6, 2)
+    local params = copy(range, { limit = 3 })
+    local listed = single_file(set, params)
+    for _, kind in ipairs { "iter", "pages" } do
+      local nth = 0
+      local is_over
+      repeat
+        nth = nth + 1
+        local calls = 0
+        local it = serve(set)[kind](params, { parallel = 3 })
+        local function count()
+          calls = calls + 1
+          if calls == nth then error("not enough memory", 0) end
+        end
+        local found, failures = {}, 0
+        local is_end
+        repeat
+          local is_inside = true
+          local ok, item, _, err = pcall(function()
+            debug.sethook(function() if is_inside then count() end end, "c")
+            return it:next()
+          end)
+          is_inside = false
+          debug.sethook()
+          if ok and item then
+            for _, run in ipairs(item.data or { item }) do found[#found + 1] = run.id end
+          elseif not ok or err then
+            failures = failures + 1
+            if failures > 1 then error(("it does not recover from call %d: %s"):format(nth, tostring(item or err))) end
+          end
+          is_end = ok and not item and not err
+        until is_end
+        assert.same(listed, found, "call " .. nth)
+        is_over = calls < nth
+        if os.getenv "RETAB_SPEC_QUICK" == "1" then nth = nth + 20 end
+      until is_over
+    end
+  end)
+end)
+
+-- ---- a list that changes meanwhile ----
+
+describe("a parallel walk of a list that changes", function()
+  --- A data set that changes with every request: runs leave the filter, others join it, new runs come at the head.
+  local function changing(source)
+    local moments, moment = {}, newest
+    for index = 1, 60 + source:below(200) do
+      moments[index] = math.floor(moment * 1e6 + 0.5) / 1e6
+      if not source:once_in(4) then moment = moment - source:pick { 0.001, 0.3, 1, 7.5, 60, 3600 } end
+    end
+    local set, stable, matched = data_set(moments), {}, {}
+    for _, run in ipairs(set) do
+      run.status = source:once_in(4) and "error" or "completed"
+      run.leaves = source:once_in(3)
+      stable[run.id] = run.status == "completed" and not run.leaves or nil
+      matched[run.id] = run.status == "completed" or nil
+    end
+    local arrived = 0
+    local function change()
+      for _ = 1, source:below(4) - 1 do
+        local run = set[source:below(#set)]
+        if run.status == "completed" and run.leaves then
+          run.status = "error"
+        elseif run.status == "error" and source:once_in(3) then
+          run.status, matched[run.id] = "completed", true
+        end
+      end
+      if source:once_in(3) then
+        arrived = arrived + 1
+        local created = set[1].created + source:pick { 0, 0.5, 60 }
+        local run = { id = "new" .. arrived, created = created, status = "completed" }
+        matched[run.id] = true
+        table.insert(set, 1, run)
+      end
+    end
+    return set, stable, matched, change
+  end
+
+  it("hands out nothing twice, in order, and misses no run that matched throughout", function()
+    for seed = 1, scripted.times(600) do
+      local source = documents.new(seed * 104729)
+      local set, stable, matched, change = changing(source)
+      local granularity = source:pick(granularity_names)
+      local params = { from_date = date_text(newest - 3000 * day), status = "completed", order = source:pick(orders),
+        limit = source:pick { 1, 3, 10, 25 } }
+      local runs, driver = serve(set, { granularity = granularity, any = source:once_in(2), blind = source:once_in(4),
+        change = function(_, number)
+          assert.is_true(number < 5000, "a walk without end")
+          change()
+        end, now = newest + 60 })
+      local parallel = source:pick { 2, 3, 8 }
+      local what = ("seed %d, %s, parallel %d, %s"):format(seed, granularity, parallel, params.order)
+      local seen, last = {}, nil
+      for run in runs.iter(params, { parallel = parallel }) do
+        assert.is_nil(seen[run.id], what)
+        assert.is_true(matched[run.id], what)
+        seen[run.id] = true
+        local time = dates.span(run.timing.created_at)
+        if last and params.order == "asc" then assert.is_true(time >= last, what) end
+        if last and params.order == "desc" then assert.is_true(time <= last, what) end
+        last = time
+      end
+      for id in pairs(stable) do assert.is_true(seen[id], what .. ": " .. id .. " is missing") end
+      assert.equal(0, driver.left(), what)
+    end
+  end)
+end)
+
+-- ---- generated cases ----
 
 --- Moments in clusters of different densities, with gaps and ties.
 local function generate(source)
@@ -629,7 +1018,7 @@ local function generate(source)
 end
 
 describe("a parallel walk over generated data", function()
-  it("gives what single file gives, whatever fails on the way", function()
+  it("hands out what single file does, whatever fails", function()
     for seed = 1, scripted.times(600) do
       local source = documents.new(seed * 7919)
       local set = generate(source)
@@ -643,7 +1032,8 @@ describe("a parallel walk over generated data", function()
       local granularity = source:pick(granularity_names)
       local fails_once_in = source:once_in(2) and 1 + source:below(12) or nil
       local injected = 0
-      local runs, driver = serve(set, { granularity = granularity, blind = source:once_in(4), change = function()
+      local runs, driver = serve(set, { granularity = granularity, blind = source:once_in(4),
+        any = source:once_in(2), change = function()
         if fails_once_in and injected < 20 and source:once_in(fails_once_in) then
           injected = injected + 1
           return scripted.status(500)
@@ -661,7 +1051,7 @@ describe("a parallel walk over generated data", function()
   end)
 end)
 
--- ---- a real server -----------------------------------------------------------------------------------------------
+-- ---- a real server ----
 
 describe("a parallel walk of the simulator", function()
   local server = simulator.shared()
@@ -671,7 +1061,7 @@ describe("a parallel walk of the simulator", function()
     return retab.new { api_key = "key", base_url = (server:scenario(options)) }
   end
 
-  it("gives what single file gives", function()
+  it("hands out what single file does", function()
     for _, options in ipairs {
       { runs = 1234, spacing = 60 }, { runs = 700, spacing = 0.3 }, { runs = 900, spacing = 7, same = 130 },
       { runs = 400, spacing = 90000, shape = "flat" },
@@ -687,26 +1077,12 @@ describe("a parallel walk of the simulator", function()
     end
   end)
 
-  it("goes on after real failures", function()
+  it("goes on after connections that break", function()
     local client = retab.new { api_key = "key", max_retries = 0, base_url = (server:scenario {
       runs = 1000, fault = "close", at = 7, times = 3 }) }
     local listed = ids((client_of({ runs = 1000 }).workflows.experiments.runs.iter(everything)))
     local found = walk_on(client.workflows.experiments.runs.iter(everything, { parallel = 4 }), 6)
     assert.same(listed, found)
     client:close()
-  end)
-
-  it("takes a fraction of the time", function()
-    local times = {}
-    for _, parallel in ipairs { 1, 8 } do
-      local client = client_of { runs = 2000, latency = 0.03, log = false }
-      local clock = require("retab.curl").clock
-      local began = clock()
-      assert.equal(2000, #ids((client.workflows.experiments.runs.iter(copy(everything, { limit = 50 }),
-        { parallel = parallel }))))
-      times[parallel] = clock() - began
-      client:close()
-    end
-    assert.is_true(times[8] < times[1] / 2, times[8] / times[1])
   end)
 end)
