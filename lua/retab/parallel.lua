@@ -270,8 +270,10 @@ local function take_runs(self, slice, entry, times)
     end
   end
   local taken = { page = entry.page, count = count, is_cut = false, leads_on = true }
-  if count > 0 then self.taken[#self.taken + 1] = taken end
-  entry.page.data, entry.count = data, count
+  if count > 0 then
+    self.taken[#self.taken + 1] = taken
+    entry.page.data, entry.count = data, count
+  end
   self.last_time, self.last_id, self.ids = last_time, last_id, ids
   if slice.is_cut then table.remove(self.slices, 1) else slice.pages:take() end
 end
