@@ -129,6 +129,9 @@ describe("Parameters", function()
     refuse({ experiment_id = {} }, { "a table" })
     refuse({ experiment_id = false }, { "a boolean" })
     assert.is_true(#raised(runs.list, { status = ("x"):rep(10000) }) < 500)
+    assert.is_true(#raised(runs.list, { [("x"):rep(10000)] = 1 }) < 500)
+    refuse({ status = "a\nb\0c" }, { '"a\\10b\\0c"' })
+    refuse({ ["a\nb"] = 1 }, { "'a\\10b'" })
   end)
 end)
 
@@ -391,6 +394,12 @@ describe("The key", function()
     assert.is_nil(raised(own_runs.list, { status = own }):find(own, 1, true))
     own_runs = retab.new({ api_key = own, driver = driver }).workflows.experiments.runs
     hides(own_runs, { status = key }, { api_key = key })
+  end)
+
+  it("is hidden however short it is", function()
+    local own_runs = retab.new({ api_key = "k9", driver = driver }).workflows.experiments.runs
+    assert.is_nil(raised(own_runs.list, { status = "k9" }):find("k9", 1, true))
+    assert.is_nil(raised(own_runs.list, { k9 = 1 }):find("k9", 1, true))
   end)
 
   it("is not shown as a number", function()

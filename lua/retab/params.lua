@@ -78,6 +78,16 @@ local function names_of(declaration)
   return table.concat(names, ", ")
 end
 
+--- Returns a text as a message shows it: one line of limited length, without the keys.
+local function shown_text(text, keys)
+  for _, key in ipairs(keys or {}) do
+    if text == key then return "***" end -- mask.lua does not look for short keys
+  end
+  local beginning = mask.beginning(text, keys, longest_shown)
+  if #beginning > longest_shown then beginning = beginning:sub(1, longest_shown) .. "..." end
+  return (beginning:gsub("%c", function(char) return ("\\%d"):format(char:byte()) end))
+end
+
 --- Describes a value in a message. A string can be the API key, passed in the wrong place: it is quoted only where the
 --- rules have the keys to mask.
 local function describe(value, rules)
@@ -85,8 +95,7 @@ local function describe(value, rules)
   if type(value) ~= "string" then return "a " .. type(value) end
   if value == "" then return "an empty string" end
   if not rules.keys or not rules.keys[1] then return "a string" end
-  value = mask.apply(value, rules.keys)
-  return ("%q"):format(#value > longest_shown and value:sub(1, longest_shown) .. "..." or value)
+  return '"' .. shown_text(value, rules.keys) .. '"'
 end
 
 --- Returns true if an unknown name can be quoted: it looks like the name of an option, and not like a key.
@@ -109,7 +118,7 @@ local function raise_unknown(declaration, name, kind, rules)
   end
   local has_keys = rules.keys and rules.keys[1]
   local shown = type(name) == "string" and (has_keys or is_showable(name))
-    and ("'%s'"):format(mask.apply(name, rules.keys))
+    and ("'%s'"):format(shown_text(name, rules.keys))
   local near = type(name) == "string" and suggest(declaration, name)
   if near and not shown then shown = "name" end
   params.raise(("unknown %s %s%s"):format(kind, shown or describe(name, rules),
