@@ -735,8 +735,12 @@ describe("close() in a hook", function()
   --- Lists runs with a hook that closes the client at its first call.
   local function list(name, script)
     local runs, driver, client
-    runs, driver, client = new(script, { [name] = function() client:close() end })
+    local retries = 0
+    local options = { on_retry = function() retries = retries + 1 end }
+    options[name] = function() client:close() end
+    runs, driver, client = new(script, options)
     local got, message, err = runs.list {}
+    assert.equal(0, retries)
     return got, message, err, driver, client
   end
 
@@ -753,9 +757,13 @@ describe("close() in a hook", function()
   it("on_response: no attempt follows, and a page that arrived is returned", function()
     local got = list("on_response", { page })
     assert.equal("run_1", got.data[1].id)
-    local none, _, err, driver = list("on_response", { scripted.status(503) })
+    local none, _, err = list("on_response", { scripted.status(404) })
     assert.is_nil(none)
-    assert.is_truthy(retab.is_error(err))
+    assert.equal("not_found", err.kind)
+    local driver
+    none, _, err, driver = list("on_response", { scripted.status(503) })
+    assert.is_nil(none)
+    assert.equal("cancelled", err.kind)
     assert.equal(1, #driver.sent)
     assert.equal(0, #driver.slept)
   end)

@@ -266,6 +266,13 @@ describe("A 404 during a wait", function()
     assert.same({ 2, 2, 2, 2, 2 }, driver.slept)
   end)
 
+  it("counts anew after another failure", function()
+    local runs, driver = new({ missing, missing, scripted.status(503), missing, missing, run "completed" },
+      { max_retries = 0 })
+    assert(runs.wait "run_1")
+    assert.equal(6, #driver.sent)
+  end)
+
   it("ends it the third time in a row", function()
     local runs, driver = new { run "pending", missing, missing, missing }
     local got, message, err = runs.wait "run_1"

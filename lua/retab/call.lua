@@ -252,7 +252,7 @@ end
 --- repeated only where the server cannot have acted.
 local function delay_of(self, fields, headers, now)
   local max_retries = self.options.max_retries or self.session.max_retries
-  if self.attempts > max_retries or self.session.closed then return nil end
+  if self.attempts > max_retries then return nil end
   if self.target.at_most_once and not fields.unsent and fields.status ~= 429 then return nil end
   return retry.delay(self.attempts - 1, fields.status or fields.kind, headers, call.wall_clock(now))
 end
@@ -260,6 +260,7 @@ end
 --- Waits `delay` seconds, then sends the next attempt. Returns the fields of an error where there is none.
 local function try_again(self, fields, delay, ends)
   local session, driver = self.session, self.session:driver()
+  if session.closed then return client_closed() end
   if session.on_retry then
     local _, _, err = call.fail(self, params.copy(fields))
     notify(self, session.on_retry, { attempt = self.attempts, delay = delay, error = err })

@@ -104,7 +104,6 @@ function wait.run(endpoint, rule, id, options)
     local object, _, err = response.fetch(endpoint, { id = id }, look_options, response.read_object)
     if object and note(self, object) then return object end
     local now = driver.now()
-    if err and err.kind == "timeout" and now >= ends then return timed_out(self, err) end
     if err and not is_tolerated(self, err) then return fail(self, err) end
     local pause = math.max(interval, err and err.retry_after or 0)
     if now + pause >= ends then return timed_out(self, err) end
