@@ -873,6 +873,23 @@ describe("debug", function()
     assert.matches(line, written("DEBUG = true", "0"))
   end)
 
+  it("writes to nginx's error log at notice, and to Neovim's messages", function()
+    local in_nginx = [[
+      ngx = { NOTICE = "notice", log = function(level, line) print("log", level, line) end }
+      DEBUG = true
+    ]]
+    assert.matches("^log\tnotice\tretab: GET [^\n]*\n$", written(in_nginx))
+    local in_neovim = [[
+      local scheduled
+      vim = {
+        schedule = function(f) scheduled = true f() scheduled = false end,
+        notify = function(line) print(scheduled and "notify" or "at once", line) end,
+      }
+      DEBUG = true
+    ]]
+    assert.matches("^notify\tretab: GET [^\n]*\n$", written(in_neovim))
+  end)
+
   it("is off by default, with RETAB_DEBUG=0, and where the option is false", function()
     assert.equal("", written(""))
     assert.equal("", written("", "0"))
