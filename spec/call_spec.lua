@@ -910,6 +910,14 @@ describe("api_key of a call", function()
     assert.equal(key, lower(driver.sent[4].headers)["api-key"])
   end)
 
+  it("does not make the client's own key visible in the error of a repeated cursor", function()
+    local runs = new(always(scripted.page({ "run_1" }, { after = key })))
+    local got = assert(runs.list({ after = key }, { api_key = "sk_of_call" }))
+    local _, _, err = got:next()
+    assert.equal("cursor_loop", err.kind)
+    assert.is_false(contains(err, key))
+  end)
+
   it("does not make the client's own key visible", function()
     local seen = {}
     local function note(event) seen[#seen + 1] = event end

@@ -3,6 +3,7 @@ local core = require "retab.core"
 local failure = require "retab.error"
 local mask = require "retab.mask"
 local params = require "retab.params"
+local request = require "retab.request"
 local response = require "retab.response"
 
 local page = {}
@@ -17,13 +18,13 @@ methods.__index = methods
 --- @param endpoint table a bound endpoint
 --- @param received table status, headers, body
 --- @param options table of the call: null, fields
---- @param key string|nil the API key
+--- @param keys string[] the API keys, which the request id can repeat
 --- @return retab.Page|nil page
 --- @return table|nil fields of an error
-function page.read(endpoint, received, options, key)
-  local value, fields = response.decode(core.envelope, endpoint.session, received, options, key)
+function page.read(endpoint, received, options, keys)
+  local value, fields = response.decode(core.envelope, endpoint.session, received, options, keys)
   if not value then return nil, fields end
-  value.request_id = mask.apply(received.headers["x-request-id"], key)
+  value.request_id = mask.apply(received.headers["x-request-id"], keys)
   return setmetatable(value, methods)
 end
 
@@ -69,7 +70,7 @@ local function neighbour(self, name, other)
     local err = failure.new({
       kind = "cursor_loop", message = ("the page's cursor '%s' leads to the page itself"):format(name),
       request_id = self.request_id, cursor = cursor, attempts = 0,
-    }, session.last_key)
+    }, request.known_keys(session, origin.options))
     return nil, err.message, err
   end
   local checked = params.copy(origin.params)
