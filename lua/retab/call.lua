@@ -197,7 +197,8 @@ function call.is_ready(self)
   return ready ~= nil and ready(self.ticket)
 end
 
---- Waits until one of the calls is ready. Returns false where the driver cannot do that, or cannot tell which one it is.
+--- Waits until one of the calls is ready. Returns false where the driver cannot do that, or cannot tell which one is
+--- ready.
 --- @param calls table[] at least one
 --- @return boolean
 function call.await_any(calls)
