@@ -887,7 +887,7 @@ describe("a parallel walk", function()
       jit_library.off()
       finally(function() jit_library.on() end)
     end
-    local set = spaced(14, 0.6, 2)
+    local set = spaced(11, 0.6, 2)
     local params = copy(range, { limit = 3 })
     local listed = single_file(set, params)
     for _, kind in ipairs { "iter", "pages" } do
@@ -966,7 +966,7 @@ describe("a parallel walk of a list that changes", function()
   end
 
   it("hands out nothing twice, in order, and misses no run that matched throughout", function()
-    for seed = 1, scripted.times(600) do
+    for seed = 1, scripted.times(300) do
       local source = documents.new(seed * 104729)
       local set, stable, matched, change = changing(source)
       local granularity = source:pick(granularity_names)
@@ -1019,7 +1019,7 @@ end
 
 describe("a parallel walk over generated data", function()
   it("hands out what single file does, whatever fails", function()
-    for seed = 1, scripted.times(600) do
+    for seed = 1, scripted.times(300) do
       local source = documents.new(seed * 7919)
       local set = generate(source)
       local params = { from_date = date_text(newest - source:pick { 0, 60, day, 30 * day, 2000 * day }),
