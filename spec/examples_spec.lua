@@ -52,7 +52,7 @@ describe("the example", function()
   it("first_page tells an error by its kind", function()
     local base_url = server:scenario { key = "another" }
     local result = run_example("first_page", base_url, "exp_0")
-    assert.equal("authentication\tInvalid API key\n", result.stdout)
+    assert.equal("authentication\tInvalid API Key.\n", result.stdout)
     assert.equal(1, result.status)
   end)
 

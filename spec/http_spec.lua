@@ -464,8 +464,8 @@ describe("a refusal", function()
     local _, message, err = new(at { runs = 1 }, { api_key = "bad_key_of_mine" }).list {}
     assert.equal("authentication", err.kind)
     assert.equal(401, err.status)
-    assert.equal("INVALID_API_KEY", err.code)
-    assert.equal("Invalid API key", message)
+    assert.equal("HTTP_EXCEPTION", err.code)
+    assert.equal("Invalid API Key.", message)
     assert.is_nil(tostring(err):find("bad_key_of_mine", 1, true))
   end)
 

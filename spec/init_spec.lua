@@ -56,7 +56,8 @@ describe("The module", function()
   it("says at once what to do on a machine without libcurl", function()
     local message = run [[
       package.preload["retab.curl"] = function()
-        error("error loading module 'retab.curl' from file 'x/curl.so':\n\tlibcurl.so.4: cannot open shared object file", 0)
+        error("error loading module 'retab.curl' from file 'x/curl.so':\n\t"
+          .. "libcurl.so.4: cannot open shared object file", 0)
       end
       print(select(2, pcall(require, "retab")))
     ]]

@@ -179,7 +179,7 @@ describe("The annotations", function()
 
   it("have a description and an example for each function", function()
     local count = 0
-    for comment, name in types:gmatch("\n\n(%-%-%-[^\n]*\n.-)\nfunction ([%w.:]+)%(") do
+    for comment, name in types:gmatch("\n\n(%-%-%-[^\n]*\n.-)\nfunction ([%w_.:]+)%(") do
       count = count + 1
       comment = comment:match("^.*\n\n(.*)$") or comment
       assert.is_truthy(comment:find("```lua\n.-\n%-%-%- ```"), name .. " has no example")

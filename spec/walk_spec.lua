@@ -794,7 +794,7 @@ describe("a walk in coroutines", function()
     assert.same(upto(20), seen)
   end)
 
-  it("ends without an error and cancels its request when it is closed while it waits", function()
+  it("fails as cancelled and cancels its request when it is closed while it waits; then it is over", function()
     local runs, driver = new(scripted.runs(6), {}, { yields = true })
     local it = runs.iter { limit = 2 }
     local results
@@ -804,7 +804,8 @@ describe("a walk in coroutines", function()
     assert.same({ 1 }, driver.cancelled)
     assert(coroutine.resume(reader))
     assert.equal("dead", coroutine.status(reader))
-    assert.same({}, results)
+    assert.is_nil(results[1])
+    assert.equal("cancelled", results[3].kind)
     assert.is_nil((it:next()))
     assert.equal(1, #driver.sent)
   end)
@@ -1157,7 +1158,7 @@ describe("a hook", function()
     end
   end)
 
-  it("that closes the walk ends it without an error; nothing stays under way", function()
+  it("that closes the walk makes its step fail as cancelled; nothing stays under way", function()
     for _, name in ipairs(hooks) do
       for _, kind in ipairs(kinds) do
         for prefetch = 0, 2 do
@@ -1169,13 +1170,16 @@ describe("a hook", function()
             end }, { ready = true })
             it = runs[kind]({ limit = 2 }, { prefetch = prefetch })
             local last = 0
-            for item in it do
-              assert.is_true(count < closing)
-              for _, run in ipairs(item.data or { item }) do
+            local item, _, err
+            repeat
+              item, _, err = it:next()
+              assert.is_true(count < closing or item == nil)
+              for _, run in ipairs(item and item.data or { item }) do
                 last = last + 1
                 assert.equal("run_" .. last, run.id)
               end
-            end
+            until not item
+            assert.equal("cancelled", err.kind)
             assert.same({}, left(driver))
             assert.is_nil((it:next()))
             assert.equal(closing, count)

@@ -115,7 +115,8 @@ local driver_kinds = {
   timeout = true, connection = true, tls = true, too_large = true, decode = true, cancelled = true,
 }
 
---- Turns a driver's error into fields of an error object. `unsent` is true where the server cannot have seen the request.
+--- Turns a driver's error into fields of an error object. `unsent` is true where the server cannot have seen the
+--- request.
 local function from_driver(err)
   if type(err) ~= "table" then err = { message = err } end
   return {

@@ -14,7 +14,7 @@ local resource = require "retab.resource"
 local task = require "retab.task"
 local url = require "retab.url"
 
--- A missing libcurl is reported here, and not by the first call. In nginx the driver may need none: the client loads it.
+-- A missing libcurl is reported here, and not by the first call. In nginx the driver may need none.
 if not rawget(_G, "ngx") then native.curl() end
 
 local retab = {

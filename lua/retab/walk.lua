@@ -2,6 +2,7 @@
 --- left of max_items and max_pages, and keeps the cursor to resume at. It knows nothing of requests: pages come from a
 --- source, which is a sequence or a parallel walk. A walk never ends early in silence: a failure is raised, and the
 --- next step goes on from the same place.
+local failure = require "retab.error"
 local fields = require "retab.fields"
 local params = require "retab.params"
 local sequence = require "retab.sequence"
@@ -49,6 +50,12 @@ local function close(self)
   self.source:close()
 end
 
+--- The error of a step that was waiting when a hook or another coroutine closed the walk.
+local function cancelled(self)
+  local err = failure.new { kind = "cancelled", message = "the walk was closed", cursor = self.cursor }
+  return nil, err.message, err
+end
+
 --- Takes the next page from the source, and counts it. It stays in self.entry until it is handed out: where memory runs
 --- out in between, the next step finds it there.
 --- @return table|nil entry { page, count, is_cut: max_items ends within it }; nil at the end, or with an error
@@ -62,7 +69,7 @@ local function next_entry(self)
     return nil
   end
   local entry, message, err = self.source:next()
-  if self.closed then return nil end -- meanwhile, by a hook or another coroutine
+  if self.closed then return cancelled(self) end -- meanwhile
   if not entry then
     if err then err.cursor = self.cursor end
     return nil, message, err
