@@ -245,7 +245,7 @@ end
 function Driver:await(ticket)
   phases.check()
   if ticket.over then
-    if self:now() - self.yielded >= stretch then
+    if ticket.response and self:now() - self.yielded >= stretch then
       phases.sleep(phases.tick)
       self.yielded = self:now()
     end
