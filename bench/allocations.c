@@ -1,5 +1,5 @@
-/* Counts the calls of the C heap: those of the library's own sources, which are linked into this program and wrapped,
- * and those that libcurl makes beneath them. Lua's own memory is not counted.
+/* Counts the calls of the C heap: those of the library's own sources, which are linked into this program with wrapped
+ * allocators, and those of libcurl. Lua's own memory is not counted.
  *
  *     allocations SCRIPT ARG...      -- runs a Lua script with a global `allocations() -> ours, libcurl's` */
 #include <curl/curl.h>
@@ -13,7 +13,7 @@
 int luaopen_retab_core(lua_State *L);
 int luaopen_retab_curl(lua_State *L);
 
-/* The linker's names: __wrap_x is called for x, and __real_x is what x was. */
+/* The linker replaces x with __wrap_x; __real_x is the original. */
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *block, size_t size);

@@ -1,13 +1,12 @@
---- The calls of the C heap per page of a walk, after the first page: none by the decoder, a fixed small number by the
---- transfer.
+--- Counts the calls of the C heap per page of a walk, after the first page: none by the decoder, a small fixed number
+--- by the transfer.
 local measure = require "bench.measure"
 local simulator = require "spec.simulator"
 local workers = require "bench.workers"
 
-local names = { decoder = "the decoder", ours = "transfer and cursor", libcurl = "libcurl itself" }
+local names = { decoder = "the decoder", ours = "the transfer", libcurl = "libcurl itself" }
 
---- The cursor is copied, and at the landmarks of the search for loops once more. The transfer finds its buffers large
---- enough, but for a page that is larger than all before.
+--- A transfer finds its buffers large enough, but for a page that is larger than all before.
 local most_allowed = { decoder = 0, ours = 3 }
 
 local server = simulator.start()
@@ -22,7 +21,8 @@ for line in text:gmatch("[^\n]+") do
   local name, least, most, first = line:match("^(%a+) (%d+) (%d+) (%d+)$")
   local allowed = most_allowed[name]
   measure.row {
-    work = ("C heap allocations a page, %s"):format(names[name]), ours = least == most and most or least .. "–" .. most,
+    work = ("C heap allocations per page, %s"):format(names[name]),
+    ours = least == most and most or least .. "–" .. most,
     peer = "the first page", theirs = first, target = allowed and ("≤ %d"):format(allowed),
     met = allowed and tonumber(most) <= allowed,
   }

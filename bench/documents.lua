@@ -1,9 +1,9 @@
---- The documents that decoding is measured on: the same ones in every run and under every Lua.
+--- The documents of the decoding benchmarks: the same ones in every run and under every Lua.
 local source = require "spec.documents"
 
 local documents = {}
 
---- Several of a kind, so that nobody gains by having read the very same bytes just before.
+--- Several of a kind, so that no decoder gains by reading the same bytes again.
 local variants = 8
 
 local hexadecimal = { "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "a", "b", "c", "d", "e", "f" }
@@ -69,7 +69,7 @@ local escapes = { [[\n]], [[\"]], [[line\\]], [[\t]], [[a]], [[ word ]], [[\u00e
 local scripts = { "é", "straße ", "名前", "наименование ", "🙂", "Σύνολο ", "a", "合計", "ñ" }
 local whites = { " ", "\n    ", "\t" }
 
---- Documents of other shapes than a page, about 100 kB each: { name, make }.
+--- Documents of other shapes, about 100 kB each: { name, make }.
 local shapes = {
   { "deep: 120 containers, 100 times", function(from)
     return array(100, function()

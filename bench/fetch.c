@@ -1,14 +1,13 @@
-/* curl itself: fetches URLs one behind the other over one connection and throws the bodies away. Nobody can walk faster
- * in single file.
+/* libcurl alone: fetches URLs one after the other over one connection and discards the bodies.
  *
- *     fetch FILE      -- of one URL a line; for every line on standard input it fetches all of them, each time on a new
- *                     -- connection, and prints how many there were, and their bytes */
+ *     fetch FILE      -- FILE has one URL per line. For each line of standard input, all of them are fetched over a new
+ *                     -- connection; their number and their bytes are printed. */
 #include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static size_t throw_away(char *bytes, size_t size, size_t count, void *context)
+static size_t discard(char *bytes, size_t size, size_t count, void *context)
 {
     (void)bytes;
     *(size_t *)context += size * count;
@@ -21,13 +20,13 @@ static size_t fetch_all(char *const *urls, size_t count)
     CURL *easy = curl_easy_init();
     struct curl_slist *headers = curl_slist_append(NULL, "Api-Key: bench");
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, throw_away);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, discard);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, &total);
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, 131072L); /* as large as ours */
     for (size_t i = 0; i < count; i++) {
         curl_easy_setopt(easy, CURLOPT_URL, urls[i]);
         if (curl_easy_perform(easy) != CURLE_OK) {
-            fprintf(stderr, "fetch: no answer from %s\n", urls[i]);
+            fprintf(stderr, "fetch: no response from %s\n", urls[i]);
             exit(1);
         }
     }

@@ -1,11 +1,10 @@
-/* The floor under every decoder that makes Lua tables: the same tables built through the Lua API from a recorded plan,
- * with nothing read. What is left is what Lua itself takes for them.
+/* The floor of every decoder that builds Lua tables through the C API: the same tables are built from a recorded plan,
+ * and no text is read. Its time is Lua's own.
  *
  *     local plan = floor.record(value)      -- of tables, strings, numbers and booleans
  *     local copy = floor.build(plan)
  *
- * It is spared all that a decoder has to find out: tables have their exact sizes, keys are Lua strings already, the
- * lengths of strings are known, numbers are numbers. */
+ * The plan has the exact sizes of tables, keys as Lua strings, the lengths of strings, and numbers as numbers. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,7 +14,7 @@
 
 enum kind { OPEN, CLOSE, STRING, INTEGER, NUMBER, BOOLEAN };
 
-/* A step of the plan. A value goes under the key of number `at`, or (of the negative) to an index of an array. */
+/* A step of the plan. `at` is the number of the value's key, or the negative of its array index. */
 struct step {
     unsigned char kind, outermost;
     int at;
@@ -65,7 +64,7 @@ static struct step *add(lua_State *L, struct plan *plan, enum kind kind, int at)
     return step;
 }
 
-/* The number of the key at `index`, in the table of all keys at 2, which has them by number and by name. */
+/* Returns the number of the key at `index`. The table at 2 has all keys by number and by name. */
 static int key_number(lua_State *L, int index)
 {
     lua_pushvalue(L, index);
@@ -85,7 +84,7 @@ static int key_number(lua_State *L, int index)
 
 static void record_value(lua_State *L, struct plan *plan, int at);
 
-/* Of the table on top. */
+/* Counts the elements and members of the table on top. */
 static void record_table(lua_State *L, struct plan *plan, int at)
 {
     const int table = lua_gettop(L);
@@ -125,7 +124,7 @@ static void record_string(lua_State *L, struct plan *plan, int at)
     plan->length += length;
 }
 
-/* Of the value on top. */
+/* Records the value on top. */
 static void record_value(lua_State *L, struct plan *plan, int at)
 {
     switch (lua_type(L, -1)) {

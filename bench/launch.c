@@ -1,8 +1,8 @@
-/* How long programs take from their start to their end, in turns.
+/* Measures how long programs take from their start to their end, in turns.
  *
  *     launch ROUNDS PROGRAM ARG... -- PROGRAM ARG...
  *
- * For each round it prints the seconds of every program, on one line. Their standard output goes nowhere. */
+ * Prints one line per round: the seconds of each program. The standard output of the programs is discarded. */
 #define _POSIX_C_SOURCE 200809L
 
 #include <fcntl.h>

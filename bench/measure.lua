@@ -1,15 +1,15 @@
---- Measuring: contenders in turns, so that whatever the machine is doing meets all of them; medians; ratios of one
---- round's times, with their spread. What is found goes to standard output as rows for report.lua.
+--- Measures contenders in turns, so that the load of the machine affects all of them alike, and compares medians of the
+--- ratios of each round. Results go to standard output as rows for run.lua.
 local curl = require "retab.curl"
 
 local measure = {}
 
 measure.clock = curl.clock
 
---- RETAB_BENCH_QUICK=1 is for trying a benchmark out: few rounds.
+--- RETAB_BENCH_QUICK=1 takes few rounds, to try a benchmark.
 measure.quick = os.getenv "RETAB_BENCH_QUICK" == "1"
 
---- The value below which this part of the values lies.
+--- The value below which a part of the values lies.
 --- @param values number[]
 --- @param part number 0 to 1
 function measure.quantile(values, part)
@@ -26,14 +26,14 @@ function measure.median(values)
   return measure.quantile(values, 0.5)
 end
 
---- Calls `f` so many times, with each of the inputs in turn: what a contender runs.
+--- Returns a function that calls `f` so many times, with the inputs in turn.
 function measure.repeatedly(times, f, inputs)
   return function()
     for index = 0, times - 1 do f(inputs[index % #inputs + 1]) end
   end
 end
 
---- Calls every contender once a round, beginning with another one each time.
+--- Calls every contender once per round; each round begins with another one.
 --- @param rounds integer
 --- @param contenders table[] each { name =, run = what is measured }
 --- @return table<string, number[]> seconds by name
@@ -77,8 +77,8 @@ local function time_text(seconds)
   return ("%.1f µs"):format(seconds * 1e6)
 end
 
---- Puts out a row of texts.
---- @param row table work, ours, peer, theirs, ratio, spread, target (texts, "" where there is nothing to say) and met
+--- Prints a row of texts.
+--- @param row table work, ours, peer, theirs, ratio, spread, target (texts, "" for none) and met
 ---   (boolean, or nil where there is no target)
 function measure.row(row)
   local met = row.met == nil and "" or row.met and "yes" or "NO"
@@ -88,14 +88,15 @@ function measure.row(row)
   io.stdout:flush()
 end
 
---- A remark below the table.
+--- Prints a remark that goes below the table.
 function measure.note(text)
   print("note\t" .. text)
   io.stdout:flush()
 end
 
---- Puts out the row that compares our times with a peer's. `work` is repeated so often in each time.
---- @param row table work, peer, ours and theirs (seconds of each round), times, target (the largest ratio; or nil)
+--- Prints the row that compares our times with those of a peer.
+--- @param row table work, peer, ours and theirs (seconds of each round), times (repetitions in each of
+---   them; default 1), target (the largest ratio; or nil)
 function measure.compare(row)
   local times = row.times or 1
   local ratios = measure.ratios(row.ours, row.theirs)

@@ -1,5 +1,5 @@
---- Walking 10,000 runs with 50 ms of server latency and 30 ms of the user's own work per page: the larger of the two
---- sums, not their total. The peers walk in single file and pay for both; one time each tells that.
+--- Walks 10,000 runs with 50 ms of server latency and 30 ms of the user's own work per page. With prefetch a walk takes
+--- the larger of the two sums; the peers walk in single file and take both. One round of each peer shows that.
 local measure = require "bench.measure"
 local simulator = require "spec.simulator"
 local workers = require "bench.workers"
@@ -13,7 +13,7 @@ local base_url = server:scenario { shape = "documented", runs = runs, latency = 
 
 local function new_contender(name, command)
   local worker = workers.start(command)
-  -- Warm: without latency and work, so that the server has its pages, and the walker its code.
+  -- Warm up without latency and work: the server caches its pages, the walker loads its code.
   worker:ask(server:scenario { shape = "documented", runs = runs, log = false } .. " 0")
   return worker, function()
     local start = measure.clock()
@@ -33,9 +33,9 @@ end
 worker:stop()
 
 local what = "walk 10,000 runs, 50 ms latency and 30 ms of work a page"
-measure.compare { work = what, ours = ours, peer = "the larger of the sums, as reckoned", theirs = bound,
+measure.compare { work = what, ours = ours, peer = "the larger of the two sums, calculated", theirs = bound,
   target = 1.10 }
-measure.compare { work = what, ours = ours, peer = "both sums, as reckoned", theirs = total }
+measure.compare { work = what, ours = ours, peer = "both sums, calculated", theirs = total }
 for _, peer in ipairs(measure.quick and {} or workers.peers(measure.note)) do
   local peer_worker, peer_walk = new_contender(peer.name, peer.command)
   measure.compare { work = what, ours = { measure.median(ours) }, peer = peer.name, theirs = { peer_walk() } }

@@ -1,7 +1,8 @@
---- Runs the benchmarks, each in a process of its own, and shows what they found as a table, and in bench/results.md.
---- Usage: run.lua [NAME...]      decode, walk ...: some of them, which leaves results.md alone
+--- Runs the benchmarks, each in a process of its own, and prints a table. A run of all of them also writes
+--- bench/results.md.
+--- Usage: run.lua [NAME...]      only some of them: decode, walk ...
 
---- In this order; under these Luas.
+--- The benchmarks in order, each with the Luas that it runs under.
 local benchmarks = {
   { "decode", "5.4", "jit" }, { "fields", "5.4" }, { "skip", "5.4" }, { "shapes", "5.4", "jit" }, { "walk", "5.4" },
   { "prefetch", "5.4" }, { "parallel", "5.4" }, { "memory", "5.4" }, { "start", "5.4" }, { "allocations", "5.4" },
@@ -33,7 +34,7 @@ local function matching(path, pattern)
   return "?"
 end
 
---- What the figures depend on; nothing that tells one machine from another of its kind.
+--- The machine and the versions that the figures depend on.
 local function machine()
   local lines = {
     ("- %s, %s cores, Linux %s"):format(matching("/proc/cpuinfo", "^model name%s*:%s*(.+)$"),
@@ -75,7 +76,7 @@ local function read(line)
   end
 end
 
---- Runs a benchmark; what else it prints is passed on.
+--- Runs a benchmark and reads its rows.
 local function run(name, version)
   io.stderr:write(("%s (%s)\n"):format(name, version))
   local output = assert(io.popen(("scripts/lua %s bench/%s.lua; echo status $?"):format(version, name)))
@@ -90,7 +91,7 @@ local function run(name, version)
   output:close()
 end
 
---- Characters, where # counts bytes.
+--- Returns the number of characters of a UTF-8 text.
 local function width(text)
   return select(2, text:gsub("[^\128-\191]", ""))
 end
@@ -113,7 +114,7 @@ end
 local function write_results(summary, load_before)
   local file = assert(io.open(results, "w"))
   local function line(text) file:write(text, "\n") end
-  line "# What the benchmarks found\n"
+  line "# Results of the benchmarks\n"
   line "Written by `scripts/bench`. Times are medians of interleaved rounds; a ratio is ours / theirs, the median of"
   line "the ratios of each round, and the spread holds the middle half of them. Smaller is faster.\n"
   for _, fact in ipairs(machine()) do line(fact) end

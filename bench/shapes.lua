@@ -1,4 +1,4 @@
---- Decoding documents of other shapes, beside lua-cjson: never slower.
+--- Decodes documents of other shapes, beside lua-cjson.
 local cjson = require "cjson"
 local core = require "retab.core"
 local documents = require "bench.documents"
@@ -7,7 +7,7 @@ local measure = require "bench.measure"
 local lua = rawget(_G, "jit") and "LuaJIT" or _VERSION
 local rounds = 15
 
---- JSON null counts as a value with lua-cjson; so it does with us.
+--- lua-cjson stores JSON null as a value, so ours does too.
 local options = { null = core.null }
 
 for _, shape in ipairs(documents.shapes()) do

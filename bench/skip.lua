@@ -1,11 +1,11 @@
---- Passing over values that are not selected: bytes a second.
+--- Skips values that are not selected: bytes per second.
 local core = require "retab.core"
 local documents = require "bench.documents"
 local measure = require "bench.measure"
 
 local rounds = 41
 
---- Bytes in one time.
+--- Bytes per measured time.
 local bytes_a_time = 4e6
 
 local options = { fields = { "nothing" } }
@@ -32,7 +32,7 @@ local function skip(name, texts)
   }
 end
 
---- The text as the value of a key that nobody asked for.
+--- Each text as the value of a key that is not selected.
 local function unselected(texts)
   local wrapped = {}
   for index, text in ipairs(texts) do wrapped[index] = '{"more":' .. text .. "}" end

@@ -1,4 +1,4 @@
---- `require "retab"` and the first page, from the start of the process to its end, beside the curl command fetching it.
+--- From the start of a process to its end with `require "retab"` and one page, beside the curl command.
 local measure = require "bench.measure"
 local simulator = require "spec.simulator"
 local workers = require "bench.workers"
@@ -17,7 +17,7 @@ assert(#assert(client.workflows.experiments.runs.list { limit = 100 }).data == 1
 ]])
 file:close()
 
---- Programs in turns; the interpreter with the environment that scripts/lua gives it, and without that shell's time.
+--- Runs programs in turns. The interpreter gets the environment of scripts/lua, but not the time of that shell.
 local function launch(...)
   local command = { workers.built "bench/launch", tostring(measure.quick and 3 or rounds) }
   for index, program in ipairs { ... } do command[#command + 1] = (index > 1 and "-- " or "") .. program end
@@ -45,7 +45,8 @@ server:stop()
 
 local work = "start, first page, exit"
 measure.compare { work = work, ours = seconds[1], peer = "the curl command", theirs = seconds[2], target = 1.50 }
-measure.compare { work = "of it: the interpreter alone", ours = seconds[3], peer = "all of it", theirs = seconds[1] }
-measure.compare { work = "of it: require \"retab\"", ours = seconds[4], peer = "all of it", theirs = seconds[1] }
-measure.compare { work = "of it: libcurl, loaded and set up", ours = seconds[5], peer = "curl --version",
+measure.compare { work = "its part: the interpreter alone", ours = seconds[3], peer = "the whole", theirs = seconds[1] }
+measure.compare { work = "its part: require \"retab\", with libcurl", ours = seconds[4], peer = "the whole",
+  theirs = seconds[1] }
+measure.compare { work = "its part: libcurl, loaded and initialized", ours = seconds[5], peer = "curl --version",
   theirs = seconds[6] }

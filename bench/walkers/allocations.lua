@@ -1,4 +1,4 @@
---- Walks, and counts the calls of the C heap for each page: the least, the most, and those of the first page.
+--- Walks, and prints the calls of the C heap per page: the least, the most, and those of the first page.
 --- Runs in bench/allocations.c. Argument: a base URL.
 local base_url = ...
 local core = require "retab.core"
@@ -17,7 +17,7 @@ local function account(name)
   return self
 end
 
---- The decoder is called through this table: what is counted across such a call is its alone.
+--- Calls of the C heap during a call of the decoder are its own.
 local decoder = account "decoder"
 local decoded = 0
 local envelope = core.envelope

@@ -1,5 +1,5 @@
---- The floor of a walk: builds what its pages hold, from recorded plans. A line of standard input is a base URL, and
---- what else a walk is told; the pages of the first one are built whatever comes.
+--- The floor of a walk: builds the tables of its pages from recorded plans. Each line of standard input begins with a
+--- base URL; the pages of the first one are built for every line.
 local floor = require "bench.floor"
 local retab = require "retab"
 

@@ -1,5 +1,5 @@
---- LuaSocket and lua-cjson, without its http module, which opens a connection per request: as much of HTTP as this
---- server's answers take, over one connection.
+--- LuaSocket and lua-cjson over one connection, with as much of HTTP as the responses of this server need. (LuaSocket's
+--- own http module opens a connection per request.)
 local socket = require "socket"
 local single_file = require "bench.walkers.single_file"
 

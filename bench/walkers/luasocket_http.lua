@@ -1,4 +1,4 @@
---- LuaSocket's own http module and lua-cjson: as most would write it. It opens a connection per request.
+--- LuaSocket's own http module and lua-cjson, as most users write it. It opens a connection per request.
 local http = require "socket.http"
 local ltn12 = require "ltn12"
 local single_file = require "bench.walkers.single_file"

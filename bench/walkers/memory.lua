@@ -1,5 +1,5 @@
---- Walks, and tells the KiB resident: idle with the module loaded, with libcurl loaded too, the peak of the first half,
---- the peak of all.
+--- Walks, and prints resident KiB: idle with the module loaded, with the driver loaded too, the peak of the first half,
+--- the peak of the whole.
 local function resident(name)
   for line in io.lines("/proc/self/status") do
     local value = line:match("^" .. name .. ":%s*(%d+) kB")

@@ -1,4 +1,4 @@
---- The walk that users write themselves: lua-cjson, and a loop that follows `after`.
+--- The walk that users write by hand: lua-cjson, and a loop that follows `after`.
 local cjson = require "cjson"
 
 local path = "/v1/workflows/experiments/runs?limit=100"

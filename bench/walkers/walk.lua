@@ -1,11 +1,11 @@
---- Walks on demand: a process of its own for each walker. A line of standard input is a base URL, the seconds of work
---- to do per page, and options (name=value); the answer is a line: how many runs there were, the id of the last one.
+--- Walks once for each line of standard input: a base URL, the seconds of work per page, and options (name=value). It
+--- prints a line: the number of runs and the id of the last one.
 --- Usage: walk.lua retab|luasocket|lua_http|lua_curl
 local walk = require("bench.walkers." .. arg[1])
 
 local clock = require("retab.curl").clock
 
---- Work of the user's own, that keeps the processor busy.
+--- Keeps the processor busy, as the user's own work does.
 local function work(seconds)
   local ends = clock() + seconds
   while clock() < ends do end
