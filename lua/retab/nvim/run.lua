@@ -9,9 +9,6 @@ local run = {}
 --- Seconds: what a request may take with its retries.
 local longest = 30
 
---- A client that no window uses now. Its connections serve the next window.
-local spare
-
 local Window = {}
 Window.__index = Window
 
@@ -47,23 +44,26 @@ end
 
 local function close(self)
   if not self.client then return end
-  if self.left > 0 or self.found.problem or spare then
+  local list = self.list
+  if self.left > 0 or self.found.problem or list.closed or list.spare then
     self.client:close()
   else
-    spare = self.client
+    list.spare = self.client -- its connections serve the next window
   end
 end
 
 --- Opens the window.
 --- @param known retab.Run what is known of the run already
-function run.open(known)
+--- @param list table `spare`: a client that no window uses, or nil; the list closes it; `closed`: the list is gone
+function run.open(known, list)
   local self = setmetatable({
     run = known,
+    list = list,
     found = {}, -- metrics or a problem
     left = 0, -- requests under way
-    client = spare,
+    client = list.spare,
   }, Window)
-  spare = nil
+  list.spare = nil
   self.float = float.open(detail.lines(known, self.found, os.time()), function() close(self) end)
   self.float:map("r", function() load(self) end, "Retab: refreshes")
   load(self)

@@ -201,7 +201,7 @@ end
 
 function View:open_run()
   local run = self:run_under_cursor()
-  if run then require("retab.nvim.run").open(run) end
+  if run then require("retab.nvim.run").open(run, self) end
 end
 
 local function tell_outcome(run)
@@ -274,6 +274,7 @@ local function close(self)
   if views[self.buffer] == self then views[self.buffer] = nil end
   self.timer:close()
   for client in pairs(self.clients) do client:close() end
+  if self.spare then self.spare:close() end
 end
 
 local function watch(self)
@@ -301,6 +302,7 @@ function runs.attach(buffer, experiment)
     updated = nil, -- epoch seconds of the last success
     busy = false, again = false, -- a refresh is under way; another one follows
     client = nil, clients = {}, -- the one in use; a set of all of them, which are closed with the buffer
+    spare = nil, -- a client for the window of a run
     timer = uv.new_timer(),
     waits = {}, -- a set of ids of runs
     closed = false,
