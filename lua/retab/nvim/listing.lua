@@ -26,12 +26,14 @@ local function documents_of(run)
   return ("%s/%d"):format(type(completed) == "number" and ("%d"):format(completed) or "-", total)
 end
 
+--- The last one is aligned to the right, so that the ages after it are aligned too.
 local columns = {
   { title = "RUN", of = function(run) return chunk(run.id, "RetabId") end },
   { title = "EXPERIMENT", of = function(run) return chunk(run.experiment_id) end, is_known = "experiment" },
   { title = "STATUS", most = 12, of = function(run)
     return chunk(status_of(run), highlight.of_status(status_of(run)))
   end },
+  { title = "BLOCK", most = 12, of = function(run) return chunk(run.block_type or run.block_kind) end },
   { title = "SCORE", right = true, of = function(run) return chunk(score_of(run), "RetabScore") end },
   { title = "DOCS", right = true, of = function(run) return chunk(documents_of(run)) end },
   { title = "FAILED", right = true, of = function(run)
@@ -40,7 +42,6 @@ local columns = {
   { title = "TOOK", right = true, of = function(run)
     return chunk(type(run.timing) == "table" and age.duration(run.timing.duration_ms) or nil)
   end },
-  { title = "BLOCK", most = 12, of = function(run) return chunk(run.block_type or run.block_kind) end },
 }
 
 --- The columns that are not the same for all runs.
@@ -99,8 +100,9 @@ end
 --- @return table[] chunks
 function listing.beside(run, is_awaited, now)
   local passed = age.of(type(run.timing) == "table" and run.timing.created_at or nil, now)
-  local chunks = { passed and { passed, "RetabAge" } }
-  if is_awaited then chunks[#chunks + 1] = { passed and " waiting" or "waiting", "RetabWaiting" } end
+  local chunks = { { " " } } -- Neovim adds another space
+  if passed then chunks[2] = { passed, "RetabAge" } end
+  if is_awaited then vim.list_extend(chunks, { { passed and " " or "" }, { "waiting", "RetabWaiting" } }) end
   return chunks
 end
 

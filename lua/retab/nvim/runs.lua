@@ -49,12 +49,9 @@ local function draw_ages(self)
   api.nvim_buf_clear_namespace(self.buffer, ages, 0, -1)
   local now = os.time()
   for index, run in ipairs(self.runs or {}) do
-    local chunks = listing.beside(run, self.waits[run.id] or false, now)
-    if chunks[1] then
-      api.nvim_buf_set_extmark(self.buffer, ages, self.above + index - 1, 0, {
-        virt_text = chunks, virt_text_pos = "eol", hl_mode = "combine",
-      })
-    end
+    api.nvim_buf_set_extmark(self.buffer, ages, self.above + index - 1, 0, {
+      virt_text = listing.beside(run, self.waits[run.id] or false, now), virt_text_pos = "eol", hl_mode = "combine",
+    })
   end
 end
 
