@@ -1,5 +1,5 @@
---- Runs a script in a headless Neovim that has the plugin and nothing else: an installation of it, in a directory of its
---- own, whose C modules are those of the build under test.
+--- Runs a script in a headless Neovim that has the plugin and nothing else: an installation of it, in a directory of
+--- its own, whose C modules are those of the build under test.
 local dump = require "spec.driver.neovim".dump
 
 local editor = {}
@@ -18,6 +18,12 @@ local function output_of(command)
 end
 
 local root = output_of("cd " .. quote(here == "" and "." or here) .. " && pwd")
+
+--- What the environment of this process would change.
+local strange = {
+  "LUA_PATH", "LUA_CPATH", "RETAB_API_KEY", "RETAB_API_BASE_URL", "RETAB_BASE_URL", "RETAB_AUTH", "RETAB_DEBUG",
+  "http_proxy", "https_proxy", "all_proxy",
+}
 
 --- Installs the plugin into a new directory.
 --- @param parts string[]|nil of the checkout; default: all that the plugin needs, and the build
@@ -99,7 +105,8 @@ file:close()
 vim.cmd "qall!"
 ]]):format(result_path, root .. "/?.lua"))
   file:close()
-  local words = { "env -u LUA_PATH -u LUA_CPATH -u RETAB_API_KEY -u RETAB_API_BASE_URL -u RETAB_BASE_URL -u RETAB_AUTH" }
+  local words = { "env" }
+  for _, name in ipairs(strange) do words[#words + 1] = "-u " .. name end
   for name, value in pairs(around.env or {}) do words[#words + 1] = quote(name .. "=" .. value) end
   words[#words + 1] = "timeout 100 nvim --headless -u NONE -i NONE -n"
   words[#words + 1] = "--cmd " .. quote("set runtimepath^=" .. directory)

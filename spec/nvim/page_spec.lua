@@ -67,7 +67,8 @@ describe("docs/neovim.md", function()
     local output = editor.output_of(("HOME=%s sh -ec %s 2>&1 && echo done"):format(home,
       editor.quote("unset BUILD\n" .. commands)))
     assert.is_truthy(output:find "done$", output)
-    local text = editor.output_of(("env -u XDG_DATA_HOME -u XDG_CONFIG_HOME HOME=%s RETAB_API_KEY=k RETAB_API_BASE_URL=%s "
+    local text = editor.output_of((
+      "env -u XDG_DATA_HOME -u XDG_CONFIG_HOME HOME=%s RETAB_API_KEY=k RETAB_API_BASE_URL=%s "
       .. "timeout 60 nvim --headless -i NONE -c 'Retab runs exp_0' -c %s -c 'qall!' 2>&1"):format(home,
       editor.quote((server:scenario { runs = 50 })), editor.quote(
         "lua vim.wait(20000, function() return vim.fn.line '$' > 2 end) print(vim.fn.getline(1))")))

@@ -16,7 +16,10 @@ local colors = {
 }
 
 local function commands()
-  local list = { "set termguicolors background=dark laststatus=0 noruler noshowcmd nohlsearch shortmess+=IF fillchars=eob:\\ " }
+  local list = {
+    "set termguicolors background=dark fillchars=eob:\\ ",
+    "set laststatus=0 noruler noshowcmd nohlsearch shortmess+=IF",
+  }
   for group, color in pairs(colors) do list[#list + 1] = ("highlight %s %s"):format(group, color) end
   -- the newest run of the simulator was created shortly before
   list[#list + 1] = "lua os.time = function() return 1779278760 end"
@@ -76,9 +79,11 @@ local function draw(screens, target)
   </style>]]):format(margin, margin, cell_height), table.concat(html))
   file:close()
   local width = math.ceil(columns * 9.03) + 2 * margin
-  assert(editor.output_of(("chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=%d,%d "
-    .. "--screenshot=%s file://%s.html 2>&1; echo $?"):format(width, height + (#screens - 1) * margin, editor.quote(target),
-    path)):find "\n0$", "chromium failed")
+  local command = "chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=%d,%d "
+    .. "--screenshot=%s file://%s.html 2>&1; echo $?"
+  height = height + (#screens - 1) * margin
+  local output = editor.output_of(command:format(width, height, editor.quote(target), path))
+  assert(output:find "\n0$", output)
   os.remove(path)
   os.remove(path .. ".html")
 end
