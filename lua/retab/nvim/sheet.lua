@@ -66,19 +66,18 @@ local function equals(old, new)
   return true
 end
 
---- Has a buffer show lines, and removes all that was there. Text that is the same is not written again, so that a
---- selection survives.
+--- Has a buffer show lines, and removes all that was there. Where the text is the same, so are its highlights, and
+--- nothing is written: a selection survives, and a long list costs little.
 --- @param buffer integer
 --- @param lines table[]
 function sheet.show(buffer, lines)
   local plain, marks = flatten(lines)
-  if not equals(api.nvim_buf_get_lines(buffer, 0, -1, true), plain) then
-    vim.bo[buffer].modifiable = true
-    api.nvim_buf_set_lines(buffer, 0, -1, true, plain)
-    vim.bo[buffer].modifiable = false
-    vim.bo[buffer].modified = false
-  end
+  if equals(api.nvim_buf_get_lines(buffer, 0, -1, true), plain) then return end
   api.nvim_buf_clear_namespace(buffer, namespace, 0, -1)
+  vim.bo[buffer].modifiable = true
+  api.nvim_buf_set_lines(buffer, 0, -1, true, plain)
+  vim.bo[buffer].modifiable = false
+  vim.bo[buffer].modified = false
   for _, mark in ipairs(marks) do
     api.nvim_buf_set_extmark(buffer, namespace, mark[1], mark[2], { end_col = mark[3], hl_group = mark[4] })
   end

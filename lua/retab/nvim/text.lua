@@ -10,6 +10,7 @@ local replacement = "\239\191\189" -- U+FFFD
 --- @return string
 function text.clean(value)
   local line = tostring(value)
+  if not line:find "[%c\194\226]" then return line end -- nearly all
   for _, pattern in ipairs(unsafe) do line = line:gsub(pattern, replacement) end
   return line
 end
