@@ -516,6 +516,18 @@ describe("the window of a run", function()
     assert.is_truthy(count[2]:find("refreshes", 1, true))
   end)
 
+  it("makes way for another list", function()
+    local result = editor.on(server:scenario { runs = 20 }, [[
+      vim.cmd "Retab runs exp_0"
+      wait_for "exprun_"
+      press "<CR>"
+      wait_for "Metrics"
+      vim.cmd "Retab runs exp_1"
+      return { floats = #floats(), name = vim.api.nvim_buf_get_name(0) }
+    ]])
+    assert.same({ floats = 0, name = "retab://runs/exp_1" }, result)
+  end)
+
   it("fits small screens", function()
     local config = editor.on(server:scenario { runs = 200 }, [[
       vim.o.columns, vim.o.lines = 30, 10

@@ -46,6 +46,7 @@ local subcommands = {}
 function subcommands.runs(arguments, modifiers)
   if #arguments > 1 then return complain "Usage: :Retab runs [experiment]" end
   local experiment = arguments[1] or settings.get().experiment
+  if vim.bo.filetype == "retab-float" then vim.cmd "close" end -- a list does not belong into it
   local name = experiment and "retab://runs/" .. encode(experiment) or "retab://runs"
   local open = asks_for_window(modifiers) and "split" or "hide edit"
   vim.cmd(("%s %s %s"):format(modifiers, open, vim.fn.fnameescape(name)))
