@@ -403,6 +403,8 @@ describe("a refresh", function()
       for _ = 1, 5 do press "L" end
       local meanwhile = lines()[1]
       wait_for "the newest 100"
+      pause(300) -- another refresh follows
+      wait_for "the newest 100, L loads more"
       press "L"
       wait_for "130 runs"
       press "L"
