@@ -65,6 +65,19 @@ describe(":checkhealth retab", function()
     assert.is_true(result.ticks > 20) -- the loop went on
   end)
 
+  it("leaves nothing open", function()
+    local result = editor.on(server:scenario {}, [[
+      local made = {}
+      local new_poll = vim.loop.new_poll
+      vim.loop.new_poll = function(...)
+        made[#made + 1] = assert(new_poll(...))
+        return made[#made]
+      end
+    ]] .. script:gsub("return {", "return { made = #made, open = not made[1]:is_closing(),"))
+    assert.equal(1, result.made)
+    assert.is_false(result.open)
+  end)
+
   it("reports a mistake in the settings", function()
     local result = editor.on(server:scenario {}, script, { globals = { retab = { refersh = 1 } } })
     has(result.report, 'ERROR g:retab has no setting "refersh"')

@@ -191,6 +191,18 @@ describe("the list of runs", function()
     for group, link in pairs(result.links) do assert.is_nil(link:find "^Retab", group) end
   end)
 
+  it("leaves a group that the user has defined as it is, and has its own after another color scheme", function()
+    local result = editor.run [[
+      vim.cmd "highlight link RetabError Todo"
+      vim.cmd "Retab runs"
+      local mine = vim.fn.execute "highlight RetabError"
+      vim.cmd "colorscheme desert"
+      return { mine, vim.fn.execute "highlight RetabCompleted" }
+    ]]
+    assert.is_truthy(result[1]:find "links to Todo")
+    assert.is_truthy(result[2]:find "links to String")
+  end)
+
   it("tells the age of each run in virtual text", function()
     local runs = {}
     for index, seconds in ipairs { 0, 65, 3 * 60 + 5, 5 * 3600 + 5, 3 * 86400 + 5 } do
