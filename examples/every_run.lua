@@ -1,4 +1,4 @@
--- Every run of an experiment, over as many pages as there are: how many in each status, and their mean score.
+-- Counts the runs of an experiment by status, over all pages, and prints their mean score.
 --
 --     RETAB_API_KEY=... lua examples/every_run.lua exp_abc
 local retab = require "retab"
@@ -8,7 +8,7 @@ local runs = client.workflows.experiments.runs
 
 local counts, statuses, scored, sum = {}, {}, 0, 0
 
--- The loop asks for page after page, one ahead. A failure is raised: the loop never ends early in silence.
+-- The loop requests one page ahead. A failure raises an error, so the loop never ends early in silence.
 for run in runs.iter { experiment_id = assert(arg[1], "which experiment?") } do
   local status = run.lifecycle.status
   if not counts[status] then

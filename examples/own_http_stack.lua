@@ -1,5 +1,5 @@
--- The library without its transport: it builds the requests and reads the answers, LuaSocket moves the bytes. The same
--- two functions serve any other HTTP stack. (LuaSocket alone speaks plain http; for https give it LuaSec.)
+-- Uses the library without its transport: the library builds the requests and reads the responses, and LuaSocket moves
+-- the bytes. Any other HTTP client can use the same two functions. (For https, LuaSocket needs LuaSec.)
 --
 --     RETAB_API_KEY=... RETAB_API_BASE_URL=http://127.0.0.1:8080 lua examples/own_http_stack.lua exp_abc
 local http = require "socket.http"
@@ -15,7 +15,7 @@ local function fetch(params)
     method = request.method, url = request.url, headers = request.headers, redirect = false,
     sink = ltn12.sink.table(chunks),
   }
-  if not ok then error("no answer: " .. tostring(status)) end
+  if not ok then error("no response: " .. tostring(status)) end
   return runs.parse(status, headers, table.concat(chunks))
 end
 

@@ -1,4 +1,5 @@
--- Copies every run's id to standard output, and goes on where it failed the last time: a file keeps the cursor.
+-- Prints the id of every run of an experiment. After a failure, a second start resumes where the first one stopped: a
+-- file holds the cursor.
 --
 --     RETAB_API_KEY=... lua examples/resume.lua exp_abc cursor.txt >>ids.txt
 local retab = require "retab"
@@ -24,9 +25,9 @@ local runs = retab.new().workflows.experiments.runs
 local it = runs.iter { experiment_id = experiment, after = load_cursor() }
 
 while true do
-  local run, _, err = it:next() -- like the loop, but a failure is returned
+  local run, _, err = it:next() -- a `for` loop would raise the failure; this returns it
   if err then
-    if it.cursor then save_cursor(it.cursor) end -- the last run handed out: nothing is lost, nothing comes twice
+    if it.cursor then save_cursor(it.cursor) end -- the id of the last run that was printed
     io.stderr:write(tostring(err), "\n")
     os.exit(1)
   end

@@ -1,5 +1,5 @@
--- An alert when the score of an experiment drops from one completed run to the next. Made for cron: it looks at the
--- last runs, prints what it finds and exits with 1 where there is something.
+-- Reports each drop of an experiment's score from one completed run to the next, and exits with 1 if there was one. It
+-- is meant for cron.
 --
 --     RETAB_API_KEY=... lua examples/score_alert.lua exp_abc 0.05
 local retab = require "retab"
@@ -10,7 +10,7 @@ local tolerance = tonumber(arg[2]) or 0.05
 local client = retab.new()
 local runs = client.workflows.experiments.runs
 
--- Newest first. `fields` builds only what is needed.
+-- The newest run comes first. Only these fields are built.
 local options = { max_items = 50, fields = { "id", "score", "timing.created_at" } }
 
 local newer, alerts = nil, 0
