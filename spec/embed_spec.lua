@@ -1,0 +1,127 @@
+--- examples/embed: the program is built as its first comment says, and runs scripts against the simulator.
+local interpreter = require "spec.interpreter"
+local program = require "spec.program"
+local simulator = require "spec.simulator"
+
+local server = simulator.shared()
+
+local function succeeds(command)
+  local status = os.execute(command .. " >/dev/null 2>&1")
+  return status == true or status == 0
+end
+
+--- Returns the command of the first comment of sandbox.c, with another output.
+local function build_command(output)
+  local file = assert(io.open "examples/embed/sandbox.c")
+  local text = file:read "*a"
+  file:close()
+  local command = text:match("\n %*     (cc .-)\n %*     RETAB"):gsub("\\\n %* +", ""):gsub("\n", "")
+  return (command:gsub("^cc %-o sandbox", function() return "cc -O1 -Wall -Wextra -Werror -o " .. output end))
+end
+
+describe("examples/embed", function()
+  local directory, remove, sandbox
+
+  setup(function()
+    if not succeeds "pkg-config lua5.4 libcurl" then return end
+    directory, remove = interpreter.directory()
+    sandbox = directory .. "/sandbox"
+    local command = build_command(sandbox)
+    local pipe = io.popen(command .. " 2>&1")
+    local output = pipe:read "*a"
+    pipe:close()
+    assert.equal("", output, command)
+  end)
+
+  teardown(function()
+    if remove then remove() end
+  end)
+
+  --- Runs a script in the sandbox; a source is Lua, anything else a path.
+  --- @return table result { stdout, stderr, status, lines }
+  local function run(script, options, ...)
+    if not sandbox then pending "the headers of Lua 5.4 or libcurl are not installed" end
+    local path = script:find "%.lua$" and script
+    if not path then
+      path = directory .. "/script.lua"
+      local file = assert(io.open(path, "w"))
+      file:write(script)
+      file:close()
+    end
+    local words = { "RETAB_API_KEY=key", ("RETAB_API_BASE_URL='%s'"):format((server:scenario(options))), sandbox, "lua",
+      path, ... }
+    local result = {}
+    local command = ("%s >%s/stdout 2>%s/stderr; echo $?"):format(table.concat(words, " "), directory, directory)
+    local pipe = io.popen(command)
+    result.status = pipe:read "*n"
+    pipe:close()
+    for _, name in ipairs { "stdout", "stderr" } do
+      local file = assert(io.open(directory .. "/" .. name))
+      result[name] = file:read "*a"
+      file:close()
+    end
+    result.lines = program.lines(result.stdout)
+    return result
+  end
+
+  it("lists every run of an experiment", function()
+    local options = { runs = 2000, id = "embed" }
+    local result = run("examples/embed/runs.lua", options, "exp_0")
+    assert.same({ 0, "" }, { result.status, result.stderr })
+    local requests = server:requests "embed"
+    assert.equal(math.ceil(#result.lines / 100), #requests)
+    assert.is_true(#requests > 2)
+    assert.equal("key", requests[1].headers["api-key"])
+    for _, line in ipairs(result.lines) do assert.truthy(line:find "^exprun_%x+\t%l+\t") end
+  end)
+
+  it("shows the error object where the API fails", function()
+    local result = run("examples/embed/runs.lua", { fault = "status", code = 403 }, "exp_0")
+    assert.equal(1, result.status)
+    assert.truthy(result.stderr:find("retab: permission error", 1, true), result.stderr)
+  end)
+
+  it("has a library without io, os and debug, and nothing that reaches files", function()
+    local result = run([[
+      for _, name in ipairs { "io", "os", "debug", "package", "dofile", "loadfile" } do
+        print(name, _G[name], (pcall(require, name)))
+      end
+      print(load "\27Lua", (pcall(require, "posix")), #require("retab")._VERSION > 0)
+    ]], {})
+    assert.equal("", result.stderr)
+    for index, name in ipairs { "io", "os", "debug", "package", "dofile", "loadfile" } do
+      assert.equal(name .. "\tnil\tfalse", result.lines[index])
+    end
+    assert.truthy(result.lines[7]:find "^nil.*\tfalse\ttrue$", result.lines[7])
+  end)
+
+  it("says what `create` needs, and waits for a run without it", function()
+    local result = run([[
+      local api_key, base_url = ...
+      local runs = require("retab").new({ api_key = api_key, base_url = base_url }).workflows.experiments.runs
+      print(select(2, pcall(runs.create, { experiment_id = "exp_0" })))
+      local run = runs.list({ status = "completed", limit = 1 }).data[1]
+      print(runs.wait(run).id == run.id)
+    ]], {})
+    assert.equal("", result.stderr)
+    assert.truthy(result.lines[1]:find("lua-cjson", 1, true), result.stdout) -- the program does not carry it
+    assert.equal("true", result.lines[2])
+  end)
+
+  it("raises an error where a script takes too much memory, after which the state can be used", function()
+    local result = run([[
+      local api_key, base_url = ...
+      local kept = {}
+      local ok, message = pcall(function() while true do kept[#kept + 1] = ("x"):rep(2 ^ 20) .. #kept end end)
+      local megabytes = #kept
+      kept = nil
+      local client = require("retab").new { api_key = api_key, base_url = base_url }
+      print(ok, message, megabytes > 32 and megabytes < 64, #client.workflows.experiments.runs.list().data)
+    ]], {})
+    assert.same({ 0, "" }, { result.status, result.stderr })
+    assert.equal("false\tnot enough memory\ttrue\t20\n", result.stdout)
+    result = run([[local all = {} while true do all[#all + 1] = { #all } end]], {})
+    assert.equal(1, result.status)
+    assert.truthy(result.stderr:find("not enough memory", 1, true))
+  end)
+end)
