@@ -2,6 +2,7 @@
 local interpreter = require "spec.interpreter"
 local program = require "spec.program"
 local simulator = require "spec.simulator"
+local socket = require "socket"
 
 local server = simulator.shared()
 
@@ -123,5 +124,74 @@ describe("examples/embed", function()
     result = run([[local all = {} while true do all[#all + 1] = { #all } end]], {})
     assert.equal(1, result.status)
     assert.truthy(result.stderr:find("not enough memory", 1, true))
+  end)
+end)
+
+describe("examples/embed/haproxy", function()
+  local directory, remove, pid
+
+  after_each(function()
+    if pid then os.execute("kill " .. pid .. " 2>/dev/null") end
+    if remove then remove() end
+  end)
+
+  local function read(path)
+    local file = assert(io.open(path))
+    local text = file:read "*a"
+    file:close()
+    return text
+  end
+
+  --- Starts HAProxy on a socket in a directory of its own; `timeout` ends it if this process is killed.
+  local function start(options)
+    if not succeeds "haproxy -vv | grep -q 'Lua 5.3'" then pending "HAProxy with Lua 5.3 is not installed" end
+    directory, remove = interpreter.directory()
+    local configuration = read("examples/embed/haproxy.cfg"):gsub("127.0.0.1:8080\n", "unix@" .. directory .. "/http\n")
+    configuration = configuration:gsub("%.%./%.%./build", function() return os.getenv "BUILD" or "build" end)
+    configuration = configuration:gsub("%.%./%.%./", ""):gsub("lua%-load ", "%0examples/embed/")
+    local file = assert(io.open(directory .. "/haproxy.cfg", "w"))
+    file:write(configuration)
+    file:close()
+    local pipe = io.popen(("RETAB_API_KEY=key RETAB_API_BASE_URL='%s' timeout 60 haproxy -db -f %s/haproxy.cfg "
+      .. ">%s/log 2>&1 & echo $!"):format((server:scenario(options)), directory, directory))
+    pid = pipe:read "*n"
+    pipe:close()
+  end
+
+  --- Connects as soon as HAProxy listens, and sends a request.
+  local function connect()
+    local ends = socket.gettime() + 20
+    while true do
+      local connection = require "socket.unix"()
+      if connection:connect(directory .. "/http") then
+        connection:send "GET / HTTP/1.0\r\n\r\n"
+        return connection
+      end
+      connection:close()
+      assert(socket.gettime() < ends, "HAProxy does not listen: " .. read(directory .. "/log"))
+      socket.sleep(0.02)
+    end
+  end
+
+  it("lists runs, for several clients at a time", function()
+    start { runs = 400, id = "haproxy", latency = 1 }
+    local connections = {}
+    for index = 1, 4 do connections[index] = connect() end
+    for _, connection in ipairs(connections) do
+      local response = connection:receive "*a"
+      assert.truthy(response:find "^HTTP/1.%d 200 ", response)
+      assert.equal(20, select(2, response:gsub("exprun_%x+ %l+\n", "")))
+    end
+    -- The requests were under way together: the last one arrived before the first one had its response.
+    local requests = server:requests "haproxy"
+    assert.equal(4, #requests)
+    assert.is_true(requests[4].time - requests[1].time < 1)
+  end)
+
+  it("reports a failure", function()
+    start { fault = "status", code = 403 }
+    local response = connect():receive "*a"
+    assert.truthy(response:find "^HTTP/1.%d 502 ", response)
+    assert.truthy(response:find("Simulated failure", 1, true), response)
   end)
 end)
