@@ -96,6 +96,15 @@ describe("examples/embed", function()
     assert.truthy(result.lines[7]:find "^nil.*\tfalse\ttrue$", result.lines[7])
   end)
 
+  it("passes all arguments to the script, and survives an error that cannot be shown", function()
+    local words = {}
+    for index = 1, 60 do words[index] = "word" .. index end
+    local result = run([[print(select("#", ...), (select(-1, ...)))]], {}, (table.unpack or unpack)(words))
+    assert.equal("62\tword60\n", result.stdout)
+    result = run([[error(setmetatable({}, { __tostring = function() error "no" end }))]], {})
+    assert.equal(1, result.status)
+  end)
+
   it("says what `create` needs, and waits for a run without it", function()
     local result = run([[
       local api_key, base_url = ...

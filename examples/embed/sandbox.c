@@ -79,22 +79,30 @@ static const char restrict_globals[] = "local searchers = package.searchers\n"
                                        "local load = load\n" /* text only: bytecode can crash Lua */
                                        "function _G.load(chunk, name, _, ...) return load(chunk, name, 't', ...) end\n";
 
-/* main's part under lua_pcall: the arguments are directory, script, and those of the script. */
+/* main's part under lua_pcall. The arguments are the directory, the script, and those of the script. */
 static int run(lua_State *L)
 {
+    const int last = lua_gettop(L);
     open_libraries(L, luaL_checkstring(L, 1));
     if (luaL_dostring(L, restrict_globals) || luaL_loadfilex(L, luaL_checkstring(L, 2), "t")) {
         return lua_error(L);
     }
     /* The script gets the key and the base URL as arguments: a sandbox has no environment variables. */
+    luaL_checkstack(L, last, NULL);
     lua_pushstring(L, getenv("RETAB_API_KEY"));
     lua_pushstring(L, getenv("RETAB_API_BASE_URL"));
-    const int script = lua_gettop(L) - 2, arguments = script - 3;
-    for (int i = 3; i < 3 + arguments; i++) {
+    for (int i = 3; i <= last; i++) {
         lua_pushvalue(L, i);
     }
-    lua_call(L, 2 + arguments, 0);
+    lua_call(L, last, 0);
     return 0;
+}
+
+/* Makes a string of what a script raised. An error object of retab has __tostring. */
+static int describe(lua_State *L)
+{
+    luaL_tolstring(L, 1, NULL);
+    return 1;
 }
 
 int main(int argc, char **argv)
@@ -109,15 +117,16 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s: not enough memory\n", argv[0]);
         return 1;
     }
-    /* Nothing before lua_pcall can raise an error: a light C function and short strings need hardly any memory. */
+    luaL_checkstack(L, argc + 1, NULL);
+    lua_pushcfunction(L, describe);
     lua_pushcfunction(L, run);
-    luaL_checkstack(L, argc, NULL);
     for (int i = 1; i < argc; i++) {
         lua_pushstring(L, argv[i]);
     }
-    const int status = lua_pcall(L, argc - 1, 0, 0);
+    const int status = lua_pcall(L, argc - 1, 0, 1);
     if (status != LUA_OK) {
-        fprintf(stderr, "%s: %s\n", argv[0], luaL_tolstring(L, -1, NULL)); /* an error object has __tostring */
+        const char *message = lua_tostring(L, -1);
+        fprintf(stderr, "%s: %s\n", argv[0], message != NULL ? message : "an error without a message");
     }
     lua_close(L);
     return status == LUA_OK ? 0 : 1;
