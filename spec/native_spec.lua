@@ -106,17 +106,30 @@ describe("retab.native", function()
     assert.is_true(lines(message) <= 3, message)
   end)
 
-  it("refuses a core of another version than the Lua files", function()
-    local message = failure [[(function()
-      package.preload["retab.core"] = function() return { version = "0.0.1" } end
-      require("retab.native").core()
-    end)()]]
-    assert.truthy(message:find("version 0.0.1", 1, true), message)
-    assert.is_true(lines(message) <= 3, message)
+  for name, field in pairs { core = "version", curl = "library" } do
+    it("refuses a " .. name .. " of another version than the Lua files", function()
+      local script = ([[(function()
+        package.preload["retab.%s"] = function() return %s end
+        require("retab.native").%s()
+      end)()]])
+      local message = failure(script:format(name, ("{ %s = '0.0.1' }"):format(field), name))
+      assert.truthy(message:find("retab." .. name .. " has version 0.0.1", 1, true), message)
+      assert.is_true(lines(message) <= 3, message)
+      message = failure(script:format(name, "{}", name))
+      assert.truthy(message:find("earlier", 1, true), message)
+    end)
+  end
+
+  it("takes false for curl: the program has a transport of its own", function()
+    assert.equal("it loads", failure [[(function()
+      package.preload["retab.curl"] = function() return false end
+      assert(require("retab.native").curl() == false)
+    end)()]])
   end)
 
   it("has the version of csrc/version.h", function()
     assert.equal(read("csrc/version.h"):match '"(.-)"', require("retab.core").version)
+    assert.equal(require("retab.core").version, require("retab.curl").library)
     assert.equal(require("retab.core").version, require("retab")._VERSION)
   end)
 

@@ -475,6 +475,8 @@ RETAB_EXPORT int luaopen_retab_curl(lua_State *L)
     register_type(L, TRANSFER, transfer_methods, transfer_cancel);
     retab_body_register(L);
     luaL_newlib(L, functions);
+    lua_pushliteral(L, RETAB_VERSION);
+    lua_setfield(L, -2, "library");
     /* curl_version would initialize LDAP, which takes more than a millisecond */
     lua_pushfstring(L, "libcurl/%s", curl_version_info(CURLVERSION_NOW)->version);
     lua_setfield(L, -2, "version");

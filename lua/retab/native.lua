@@ -4,7 +4,7 @@
 ---     local core = require("retab.native").core()
 local native = {}
 
---- The version of the Lua files. The C module must have the same one, from csrc/version.h.
+--- The version of the Lua files. Both C modules must have the same one, from csrc/version.h.
 local version = "0.2.0"
 
 local lua = rawget(_G, "jit") and "LuaJIT" or _VERSION
@@ -74,9 +74,11 @@ local function explain(name, message)
   return ("%s does not load: %s"):format(path or name, reason)
 end
 
-local function load(name)
+--- Loads a module. `field` is where it has the version of this library.
+local function load(name, field)
   local ok, module = pcall(require, name)
   if not ok then error(explain(name, tostring(module)), 0) end
+  if module and module[field] ~= version then error(another_version(name, module[field]), 0) end
   return module
 end
 
@@ -84,17 +86,15 @@ end
 --- @return table core
 --- Raises a string of at most three lines if it does not load, or has another version than the Lua files.
 function native.core()
-  local core = load "retab.core"
-  if core.version ~= version then error(another_version("retab.core", core.version), 0) end
-  return core
+  return load("retab.core", "version")
 end
 
 --- Returns the module `retab.curl`, and loads libcurl with it. A program that has a transport of its own and no libcurl
 --- has `require "retab.curl"` return false: package.preload["retab.curl"] = function() return false end.
 --- @return table|false curl
---- Raises a string of at most three lines if it does not load.
+--- Raises a string of at most three lines if it does not load, or has another version than the Lua files.
 function native.curl()
-  return load "retab.curl"
+  return load("retab.curl", "library") -- its `version` is that of libcurl
 end
 
 return native
