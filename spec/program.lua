@@ -20,7 +20,10 @@ local function contents(path)
 end
 
 --- Variables of the environment that would change what a program does.
-local strange = { "COLUMNS", "RETAB_API_KEY", "RETAB_API_BASE_URL", "RETAB_BASE_URL", "http_proxy", "all_proxy" }
+local strange = {
+  "COLUMNS", "RETAB_API_KEY", "RETAB_API_BASE_URL", "RETAB_BASE_URL", "RETAB_AUTH", "RETAB_DEBUG", "SSL_CERT_FILE",
+  "SSL_CERT_DIR", "http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY",
+}
 
 --- Runs a script of the project to its end, with an empty standard input.
 --- @param path string from the project's directory, or an absolute one
