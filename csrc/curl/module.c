@@ -12,11 +12,6 @@
 #define POOL RETAB_TYPE("curl.pool")
 #define TRANSFER RETAB_TYPE("curl.transfer")
 
-static int no_memory(lua_State *L)
-{
-    return luaL_error(L, "not enough memory");
-}
-
 /* Converts seconds, which may be any number, to microseconds. */
 static int64_t microseconds(lua_Number seconds)
 {
@@ -63,39 +58,28 @@ static const char *string_field(lua_State *L, int table, const char *name, size_
     return lua_tolstring(L, -1, length);
 }
 
-/* Returns a copy of a text, or NULL for none. */
-static char *copy(lua_State *L, const char *text)
-{
-    if (text == NULL) {
-        return NULL;
-    }
-    const size_t size = strlen(text) + 1;
-    char *copied = malloc(size);
-    if (copied == NULL) {
-        no_memory(L);
-    }
-    /* cppcheck-suppress nullPointerRedundantCheck ; no_memory does not return */
-    return memcpy(copied, text, size);
-}
-
-static char *copy_field(lua_State *L, int table, const char *name)
-{
-    char *copied = copy(L, string_field(L, table, name, NULL));
-    lua_pop(L, 1);
-    return copied;
-}
-
-static char *copy_variable(lua_State *L, const char *name)
-{
-    const char *value = getenv(name);
-    return copy(L, value != NULL && *value != '\0' ? value : NULL);
-}
-
 /* ---- the pool ------------------------------------------------------------------------------------------------ */
 
 static struct retab_pool *check_pool(lua_State *L)
 {
     return luaL_checkudata(L, 1, POOL);
+}
+
+/* Copies a string field of the table at `from` to the table on top. Returns nonzero if there is one. */
+static int copy_string(lua_State *L, int from, const char *name)
+{
+    const int is_given = string_field(L, from, name, NULL) != NULL;
+    lua_setfield(L, -2, name);
+    return is_given;
+}
+
+static void copy_variable(lua_State *L, const char *name, const char *variable)
+{
+    const char *value = getenv(variable);
+    if (value != NULL && *value != '\0') {
+        lua_pushstring(L, value);
+        lua_setfield(L, -2, name);
+    }
 }
 
 /* curl.pool(options) -> pool
@@ -106,7 +90,7 @@ static int new_pool(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
-    struct retab_pool *pool = lua_newuserdatauv(L, sizeof *pool, 0);
+    struct retab_pool *pool = lua_newuserdatauv(L, sizeof *pool, 1);
     memset(pool, 0, sizeof *pool);
     luaL_getmetatable(L, POOL);
     lua_setmetatable(L, -2);
@@ -114,15 +98,15 @@ static int new_pool(lua_State *L)
     check_field(L, most >= 1 && most <= INT16_MAX, 1, "max_connections");
     pool->max_connections = (int)most;
     pool->events = boolean_field(L, 1, "events");
-    struct retab_settings *settings = &pool->settings;
-    settings->proxy = copy_field(L, 1, "proxy");
-    settings->ca_file = copy_field(L, 1, "ca_file");
-    settings->ca_path = copy_field(L, 1, "ca_path");
-    if (settings->ca_file == NULL && settings->ca_path == NULL) {
-        settings->ca_file = copy_variable(L, "SSL_CERT_FILE");
-        settings->ca_path = copy_variable(L, "SSL_CERT_DIR");
+    lua_newtable(L); /* what every request of the pool says */
+    copy_string(L, 1, "proxy");
+    const int has_file = copy_string(L, 1, "ca_file"), has_path = copy_string(L, 1, "ca_path");
+    if (!has_file && !has_path) {
+        copy_variable(L, "ca_file", "SSL_CERT_FILE");
+        copy_variable(L, "ca_path", "SSL_CERT_DIR");
     }
-    retab_pool_open(pool);
+    lua_setiuservalue(L, 2, 1);
+    pool->open = 1;
     return 1;
 }
 
@@ -143,7 +127,7 @@ static void add_headers(lua_State *L, struct retab_transfer *transfer)
         lua_pushfstring(L, *value == '\0' ? "%s;" : "%s: %s", lua_tostring(L, -2), value);
         struct curl_slist *longer = curl_slist_append(transfer->headers, lua_tostring(L, -1));
         if (longer == NULL) {
-            no_memory(L);
+            retab_no_memory(L);
         }
         transfer->headers = longer;
     }
@@ -194,7 +178,6 @@ static int pool_send(lua_State *L)
     lua_setiuservalue(L, 3, 1);
     lua_getfield(L, 2, "headers");
     add_headers(L, transfer);
-    request.direct = boolean_field(L, 2, "direct");
     request.timeout = interval_field(L, 2, "timeout");
     request.connect_timeout = interval_field(L, 2, "connect_timeout");
     const lua_Number most = number_field(L, 2, "max_body_bytes"), largest = (lua_Number)INT32_MAX * 1024;
@@ -205,10 +188,15 @@ static int pool_send(lua_State *L)
     request.body_length = request.body != NULL ? request.body_length : 0;
     request.url = string_field(L, 2, "url", NULL);
     check_field(L, request.url != NULL, 2, "url");
+    lua_getiuservalue(L, 1, 1);
+    const int settings = lua_gettop(L);
+    request.ca_file = string_field(L, settings, "ca_file", NULL);
+    request.ca_path = string_field(L, settings, "ca_path", NULL);
+    request.proxy = boolean_field(L, 2, "direct") ? "" : string_field(L, settings, "proxy", NULL);
     request.expires = retab_pool_now() + interval_field(L, 2, "expires");
     /* from here on, no Lua call */
     if (retab_pool_send(pool, transfer, &request) != 0) {
-        return no_memory(L);
+        return retab_no_memory(L);
     }
     if (transfer->state == RETAB_DONE && transfer->id == 0) {
         return push_error(L, transfer);

@@ -320,6 +320,14 @@ static int run(struct retab_pool *pool)
     return pool->ended.last != last;
 }
 
+/* Starts queued transfers at once, where that is possible. */
+static void start(struct retab_pool *pool)
+{
+    if (start_queued(pool)) {
+        (void)run(pool);
+    }
+}
+
 /* Returns the time at which something is to be done by the clock. */
 static int64_t next_due(const struct retab_pool *pool)
 {
@@ -331,18 +339,10 @@ static int64_t next_due(const struct retab_pool *pool)
             due = end < due ? end : due;
         }
     }
-    if (pool->queued.first != NULL && pool->running_count < pool->max_connections) {
-        return 0; /* a transfer has left its connection */
-    }
     return pool->events && pool->timer < due ? pool->timer : due;
 }
 
 /* ---- the pool ------------------------------------------------------------------------------------------------ */
-
-void retab_pool_open(struct retab_pool *pool)
-{
-    pool->open = 1;
-}
 
 void retab_pool_close(struct retab_pool *pool)
 {
@@ -367,11 +367,7 @@ void retab_pool_close(struct retab_pool *pool)
         }
     }
     free(pool->sockets);
-    free(pool->settings.ca_file);
-    free(pool->settings.ca_path);
-    free(pool->settings.proxy);
     pool->sockets = NULL;
-    pool->settings = (struct retab_settings){NULL, NULL, NULL};
     leave(pool, &sigpipe);
 }
 
@@ -382,7 +378,6 @@ static struct retab_kit *new_kit(struct retab_pool *pool)
         return retab_kit_new();
     }
     pool->spare = kit->next;
-    pool->spare_count--;
     pool->spare_bytes -= KIT_BYTES + kit->head.room + kit->body.room;
     return kit;
 }
@@ -390,14 +385,13 @@ static struct retab_kit *new_kit(struct retab_pool *pool)
 void retab_pool_keep(struct retab_pool *pool, struct retab_kit *kit)
 {
     const size_t bytes = KIT_BYTES + kit->head.room + kit->body.room;
-    if (!pool->open || pool->spare_count >= pool->max_connections || pool->spare_bytes + bytes > SPARE_BYTES) {
+    if (!pool->open || pool->spare_bytes + bytes > SPARE_BYTES) {
         retab_kit_free(kit);
         return;
     }
     retab_kit_reset(kit);
     kit->next = pool->spare;
     pool->spare = kit;
-    pool->spare_count++;
     pool->spare_bytes += bytes;
 }
 
@@ -409,7 +403,7 @@ static int enqueue(struct retab_pool *pool, struct retab_transfer *transfer, con
         return -1;
     }
     transfer->pool = pool;
-    const CURLcode code = retab_transfer_prepare(transfer, request, &pool->settings);
+    const CURLcode code = retab_transfer_prepare(transfer, request);
     if (code == CURLE_OK) {
         curl_easy_setopt(transfer->kit->easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
         curl_easy_setopt(transfer->kit->easy, CURLOPT_OPENSOCKETDATA, pool);
@@ -445,9 +439,7 @@ int retab_pool_send(struct retab_pool *pool, struct retab_transfer *transfer, co
         retab_transfer_fail(transfer, "connection", strerror(errno));
     } else {
         result = enqueue(pool, transfer, request);
-        if (start_queued(pool)) {
-            (void)run(pool);
-        }
+        start(pool);
     }
     leave(pool, &sigpipe);
     return result;
@@ -544,6 +536,7 @@ void retab_transfer_close(struct retab_transfer *transfer)
         enter(pool, &sigpipe);
         if (transfer->state != RETAB_DONE) { /* as it is now in a forked child */
             finish(transfer, CURLE_OK, "cancelled", "the request was cancelled");
+            start(pool); /* its connection is free for the next one */
         }
         leave(pool, &sigpipe);
     }

@@ -3,7 +3,8 @@
  *
  * Who owns what: the caller owns pool and transfers, at addresses that do not change; a transfer that was sent must not
  * outlive the memory of its pool. Either may be closed first, and any number of times. A pool that is all zero is
- * closed. A pool opens its multi handle when it first needs it.
+ * closed: the caller opens it by setting `open`, `events` and `max_connections`. A pool creates its multi handle when
+ * it first needs it.
  *
  * Timeouts do not count the time in which the caller has control. After retab_pool_step and retab_pool_due, the host is
  * expected back when something is due, and after RETAB_ATTENTION at the latest. All else is the caller's own time.
@@ -31,25 +32,20 @@ struct retab_pool {
     int open;
     int events;          /* the host watches the descriptor and the time; otherwise it steps, or waits */
     int max_connections; /* at least 1 */
-    struct retab_settings settings;
-    CURLM *multi;  /* NULL: not needed so far */
-    pid_t process; /* whose multi handle it is */
-    int watch;     /* with `events` and a multi handle: the descriptor (watch.h) */
-    int failure;   /* errno of a socket that could not be watched, or 0 */
-    int *sockets;  /* libcurl's */
+    CURLM *multi;        /* NULL: not needed so far */
+    pid_t process;       /* whose multi handle it is */
+    int watch;           /* with `events` and a multi handle: the descriptor (watch.h) */
+    int failure;         /* errno of a socket that could not be watched, or 0 */
+    int *sockets;        /* libcurl's */
     size_t socket_count, socket_room;
     struct retab_list queued, running, ended; /* ended: DONE, and not yet reported */
     int running_count;
     struct retab_kit *spare;
-    int spare_count;
     size_t spare_bytes;
     int64_t ids, connections; /* counts, so far */
     int64_t timer;            /* when libcurl wants to be called */
     int64_t due_back;         /* when the host is */
 };
-
-/* Opens a pool that is all zero, but for events, max_connections and settings, whose strings it owns from now on. */
-void retab_pool_open(struct retab_pool *pool);
 
 /* Ends the transfers that are not done, as cancelled, and frees what the pool owns. */
 void retab_pool_close(struct retab_pool *pool);

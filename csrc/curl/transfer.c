@@ -146,8 +146,8 @@ static CURLcode suppress_header(struct retab_transfer *transfer, const char *nam
     return CURLE_OK;
 }
 
-/* A request with a body, or with a method whose requests have one by definition: then it says that it is empty. */
-static CURLcode set_upload(struct retab_transfer *transfer, const struct retab_request *request)
+/* A POST, perhaps with an empty body. */
+static CURLcode set_post(struct retab_transfer *transfer, const struct retab_request *request)
 {
     CURL *easy = transfer->kit->easy;
     CURLcode code = suppress_header(transfer, "Content-Type", "Content-Type:");
@@ -156,63 +156,44 @@ static CURLcode set_upload(struct retab_transfer *transfer, const struct retab_r
     }
     curl_easy_setopt(easy, CURLOPT_POST, 1L);
     curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_length);
-    /* libcurl sends a request again if a connection that it uses again breaks. This must not happen twice to a server.
-     */
+    /* libcurl repeats a request if the kept connection that it used breaks: a POST must not reach a server twice */
     curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
     return code != CURLE_OK ? code : curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, request->body ? request->body : "");
 }
 
 static CURLcode set_method(struct retab_transfer *transfer, const struct retab_request *request)
 {
-    static const char *const uploads[] = {"POST", "PUT", "PATCH"};
-    CURL *easy = transfer->kit->easy;
-    int upload = request->body != NULL;
-    for (size_t i = 0; i < sizeof uploads / sizeof *uploads; i++) {
-        upload = upload || strcmp(request->method, uploads[i]) == 0;
-    }
-    if (strcmp(request->method, "HEAD") == 0) {
-        return curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
-    }
-    const CURLcode code = upload ? set_upload(transfer, request) : CURLE_OK;
-    if (code != CURLE_OK || strcmp(request->method, upload ? "POST" : "GET") == 0) {
+    const int posts = request->body != NULL || strcmp(request->method, "POST") == 0;
+    const CURLcode code = posts ? set_post(transfer, request) : CURLE_OK;
+    if (code != CURLE_OK || strcmp(request->method, posts ? "POST" : "GET") == 0) {
         return code;
     }
-    return curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
+    return curl_easy_setopt(transfer->kit->easy, CURLOPT_CUSTOMREQUEST, request->method);
 }
 
-/* If a file or a directory of authorities is given, libcurl must not add its own default for the other one. */
-static CURLcode set_trust(CURL *easy, const struct retab_settings *settings)
+/* Sets the options that can fail, since they copy a string. */
+static CURLcode set_strings(struct retab_transfer *transfer, const struct retab_request *request)
 {
-    if (settings->ca_file == NULL && settings->ca_path == NULL) {
-        return CURLE_OK;
-    }
-    const CURLcode code = curl_easy_setopt(easy, CURLOPT_CAINFO, settings->ca_file);
-    return code != CURLE_OK ? code : curl_easy_setopt(easy, CURLOPT_CAPATH, settings->ca_path);
-}
-
-/* The options that can fail, since they copy a string. */
-static CURLcode set_strings(struct retab_transfer *transfer, const struct retab_request *request,
-                            const struct retab_settings *settings)
-{
+    /* if either is given, libcurl must not add its own default for the other one */
+    const int has_trust = request->ca_file != NULL || request->ca_path != NULL;
+    const struct {
+        int is_given;
+        CURLoption option;
+        const char *value;
+    } strings[] = {{1, CURLOPT_ACCEPT_ENCODING, ""},
+                   {has_trust, CURLOPT_CAINFO, request->ca_file},
+                   {has_trust, CURLOPT_CAPATH, request->ca_path},
+                   {request->proxy != NULL, CURLOPT_PROXY, request->proxy}};
     CURL *easy = transfer->kit->easy;
-    const char *proxy = request->direct ? "" : settings->proxy;
 #if CURL_AT_LEAST_VERSION(7, 85, 0)
     CURLcode code = curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
 #else
     CURLcode code = curl_easy_setopt(easy, CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
 #endif
-    if (code == CURLE_OK) {
-        code = curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "");
+    for (size_t i = 0; code == CURLE_OK && i < sizeof strings / sizeof *strings; i++) {
+        code = strings[i].is_given ? curl_easy_setopt(easy, strings[i].option, strings[i].value) : CURLE_OK;
     }
-    if (code == CURLE_OK && proxy != NULL) {
-        code = curl_easy_setopt(easy, CURLOPT_PROXY, proxy);
-    }
-    if (code == CURLE_OK) {
-        code = set_trust(easy, settings);
-    }
-    if (code == CURLE_OK) {
-        code = set_method(transfer, request);
-    }
+    code = code == CURLE_OK ? set_method(transfer, request) : code;
     if (code != CURLE_OK) {
         (void)snprintf(transfer->message, sizeof transfer->message, "libcurl refuses the request: %s",
                        curl_easy_strerror(code));
@@ -235,11 +216,10 @@ static void set_connect_timeout(struct retab_transfer *transfer)
                      (long)(milliseconds < limit ? milliseconds : limit));
 }
 
-CURLcode retab_transfer_prepare(struct retab_transfer *transfer, const struct retab_request *request,
-                                const struct retab_settings *settings)
+CURLcode retab_transfer_prepare(struct retab_transfer *transfer, const struct retab_request *request)
 {
     CURL *easy = transfer->kit->easy;
-    const CURLcode code = set_strings(transfer, request, settings);
+    const CURLcode code = set_strings(transfer, request);
     if (code != CURLE_OK) {
         return code;
     }

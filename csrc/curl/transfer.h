@@ -62,12 +62,7 @@ struct retab_request {
     const char *body; /* NULL: the request has none */
     size_t body_length, max_body;
     int64_t timeout, connect_timeout, expires; /* as in struct retab_deadline */
-    int direct;                                /* use no proxy, whatever the environment says */
-};
-
-/* Of the pool, the same for all its transfers. NULL: what libcurl does by default. */
-struct retab_settings {
-    char *ca_file, *ca_path, *proxy;
+    const char *ca_file, *ca_path, *proxy;     /* NULL: what libcurl does by default; proxy "": none is used */
 };
 
 /* Returns a kit with an easy handle, or NULL: not enough memory. */
@@ -79,8 +74,7 @@ void retab_kit_reset(struct retab_kit *kit);
 
 /* Sets the options of the transfer's easy handle. Returns CURLE_OK, or CURLE_OUT_OF_MEMORY; any other code is the
  * caller's to report, with the words in transfer->message. */
-CURLcode retab_transfer_prepare(struct retab_transfer *transfer, const struct retab_request *request,
-                                const struct retab_settings *settings);
+CURLcode retab_transfer_prepare(struct retab_transfer *transfer, const struct retab_request *request);
 
 /* Returns nonzero once the connection stands, TLS included. */
 int retab_transfer_is_connected(const struct retab_transfer *transfer);

@@ -64,8 +64,7 @@ static ssize_t serve(struct server *server)
 
 static void open_pool(struct retab_pool *pool, int events)
 {
-    *pool = (struct retab_pool){.max_connections = 1, .events = events};
-    retab_pool_open(pool);
+    *pool = (struct retab_pool){.open = 1, .max_connections = 1, .events = events};
 }
 
 static void start(struct retab_pool *pool, struct retab_transfer *transfer, const char *url)
@@ -76,7 +75,7 @@ static void start(struct retab_pool *pool, struct retab_transfer *transfer, cons
                                           .timeout = 20 * SECOND,
                                           .connect_timeout = 20 * SECOND,
                                           .expires = retab_pool_now() + 20 * SECOND,
-                                          .direct = 1};
+                                          .proxy = ""};
     *transfer = (struct retab_transfer){.pool = NULL};
     CHECK(retab_pool_send(pool, transfer, &request) == 0, "send");
 }
