@@ -3,17 +3,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "constructor.h"
 #include "text.h"
 
 /* Deeper places are not learnt. */
 #define DEPTH 32
 
-/* A constructor costs what it saves with a few hundred objects. */
+/* A constructor costs what it saves with a few hundred objects. With fewer keys it saves nothing on PUC's Lua. */
 #define CONSTRUCTOR_AFTER 256
+#define CONSTRUCTOR_LEAST 4
 #define CONSTRUCTORS 64
-
-_Static_assert(RETAB_SHAPE_KEYS <= RETAB_CONSTRUCTOR_MOST, "an object of learnt keys can have a constructor");
 
 /* Recursion goes as deep as what is learnt: DEPTH at most. */
 static void free_children(struct retab_shape *shape)
@@ -114,26 +112,50 @@ struct retab_shape *retab_shape_other(lua_State *L, struct retab_shapes *shapes,
     return at->other;
 }
 
-/* Makes the constructor of the first `ordered` children, or notes that there will be none. */
+/* Pushes the source of a constructor: return function(v0,v1)return{["a"]=v0,["b"]=v1,}end
+ * A key that is learnt has nothing that Lua's quotes would have to escape. */
+static void push_source(lua_State *L, const struct retab_shape *at)
+{
+    luaL_Buffer source;
+    luaL_buffinit(L, &source);
+    luaL_addstring(&source, "return function(");
+    for (unsigned i = 0; i < at->ordered; i++) {
+        lua_pushfstring(L, i > 0 ? ",v%d" : "v%d", (int)i);
+        luaL_addvalue(&source);
+    }
+    luaL_addstring(&source, ")return{");
+    for (unsigned i = 0; i < at->ordered; i++) {
+        luaL_addchar(&source, '[');
+        luaL_addlstring(&source, at->children[i].quoted, at->children[i].quoted_length - 1);
+        lua_pushfstring(L, "]=v%d,", (int)i);
+        luaL_addvalue(&source);
+    }
+    luaL_addstring(&source, "}end");
+    luaL_pushresult(&source);
+}
+
+/* Creates the constructor of the first `ordered` children; or notes that there is none where Lua does not load it: in a
+ * host without a compiler, or without memory. */
 static void construct(lua_State *L, struct retab_shapes *shapes, struct retab_shape *at)
 {
-    struct retab_constructor_key keys[RETAB_SHAPE_KEYS];
-    for (unsigned i = 0; i < at->ordered; i++) {
-        keys[i] = (struct retab_constructor_key){at->children[i].quoted + 1, at->children[i].quoted_length - 3};
-    }
+    size_t length;
+    const int top = lua_gettop(L);
     at->constructor = -1;
-    if (retab_constructor_push(L, keys, at->ordered)) {
+    push_source(L, at);
+    const char *source = lua_tolstring(L, -1, &length);
+    if (luaL_loadbuffer(L, source, length, "=retab.constructor") == LUA_OK && lua_pcall(L, 0, 1, 0) == LUA_OK) {
         lua_rawseti(L, shapes->anchors, RETAB_INDEX(shapes->anchored + 1));
         at->constructor = ++shapes->anchored;
         shapes->constructors++;
     }
+    lua_settop(L, top);
 }
 
 void retab_shape_note(lua_State *L, struct retab_shapes *shapes, struct retab_shape *at, unsigned ordered,
                       size_t values)
 {
     /* a constructor makes room for all keys: no table is to be half empty */
-    if (ordered < RETAB_CONSTRUCTOR_LEAST || ordered != at->ordered || values * 2 < ordered) {
+    if (ordered < CONSTRUCTOR_LEAST || ordered != at->ordered || values * 2 < ordered) {
         at->ordered = ordered;
         at->alike = 0;
         return;

@@ -7,6 +7,9 @@
  * that is about half a mebibyte; a reader that has so many starts anew with the next document. Where a function returns
  * NULL, nothing is to be learnt.
  *
+ * A constructor is a Lua function that makes a table with known keys, from values in the order of the keys. Lua fills
+ * such a table faster than its API does, and LuaJIT copies a table that has the keys already (bench/decode.lua).
+ *
  * Lua strings and functions that are learnt are kept in a table, the reader's user value, which is on the Lua stack at
  * `anchors` during a decode. Where there is no memory, functions raise. */
 #ifndef RETAB_SHAPE_H
@@ -20,7 +23,7 @@
 
 #define RETAB_SHAPES 2048
 
-/* An object with more keys is a map: its keys are data. */
+/* An object with more keys is a map: its keys are data. A Lua function may have so many parameters. */
 #define RETAB_SHAPE_KEYS 64
 
 /* Longer keys are not learnt. A quoted key with its colon fits 64 bytes. */
