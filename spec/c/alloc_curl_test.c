@@ -1,6 +1,6 @@
 /* What retab.curl does if there is not enough memory: each allocation fails in turn, of Lua, of our own C code, and of
  * libcurl. Each time the call raises or fails as documented, nothing leaks, and the same state works afterwards. */
-#define _DEFAULT_SOURCE /* usleep */
+#define _DEFAULT_SOURCE /* kill */
 
 #include <arpa/inet.h>
 #include <curl/curl.h>
@@ -14,79 +14,61 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "exhaust.h"
 #include "heap.h"
 
 int luaopen_retab_curl(lua_State *L);
 
-/* How many allocations fail in a row, for all that follow. */
-#define ALL 1000000000L
+/* ---- libcurl's memory ---------------------------------------------------------------------------------------- */
 
-/* Milliseconds. */
-#define PATIENCE 5000
+/* As in heap.h. Atomic, since libcurl has a thread for names. */
+static _Atomic long blocks, left = -1, to_fail;
+static _Atomic int failed;
 
-/* ---- Lua's memory and libcurl's ------------------------------------------------------------------------------ */
-
-/* What an allocator counts, and when it fails, as in heap.h. libcurl has a thread for names. */
-struct account {
-    _Atomic long blocks, left, to_fail;
-    size_t bytes;
-    _Atomic int failed;
-};
-
-static void fail_at(struct account *account, long before, long failures)
+static void fail(long before, long failures)
 {
-    account->left = before;
-    account->to_fail = failures;
-    account->failed = 0;
+    left = before;
+    to_fail = failures;
+    failed = 0;
 }
 
-static int fails(struct account *account)
+static int has_failed(void)
 {
-    if (account->left < 0 || account->left-- > 0) {
+    return failed;
+}
+
+static long count(void)
+{
+    return blocks;
+}
+
+static int fails(void)
+{
+    if (left < 0 || left-- > 0) {
         return 0;
     }
-    account->left = --account->to_fail > 0 ? 0 : -1;
-    account->failed = 1;
+    left = --to_fail > 0 ? 0 : -1;
+    failed = 1;
     return 1;
 }
 
-static void *lua_memory(void *context, void *block, size_t old_size, size_t size)
-{
-    struct account *account = context;
-    const size_t old = block != NULL ? old_size : 0;
-    if (size == 0) {
-        heap_system_free(block);
-        account->bytes -= old;
-        return NULL;
-    }
-    if (size > old && fails(account)) {
-        return NULL;
-    }
-    void *moved = heap_system_realloc(block, size);
-    CHECK(moved != NULL, "there is memory");
-    account->bytes += size - old;
-    return moved;
-}
-
-static struct account curl_account = {.left = -1};
-
 static void *libcurl_malloc(size_t size)
 {
-    void *block = fails(&curl_account) ? NULL : heap_system_realloc(NULL, size);
-    curl_account.blocks += block != NULL;
+    void *block = fails() ? NULL : heap_system_realloc(NULL, size);
+    blocks += block != NULL;
     return block;
 }
 
 static void libcurl_free(void *block)
 {
-    curl_account.blocks -= block != NULL;
+    blocks -= block != NULL;
     heap_system_free(block);
 }
 
 static void *libcurl_realloc(void *block, size_t size)
 {
-    void *moved = fails(&curl_account) ? NULL : heap_system_realloc(block, size);
-    curl_account.blocks += block == NULL && moved != NULL;
+    void *moved = fails() ? NULL : heap_system_realloc(block, size);
+    blocks += block == NULL && moved != NULL;
     return moved;
 }
 
@@ -104,13 +86,9 @@ static void *libcurl_calloc(size_t count, size_t size)
 
 /* ---- what is run --------------------------------------------------------------------------------------------- */
 
-struct scenario {
-    const char *name, *code;
-};
-
-/* Each is called with retab.curl, the URL of a closed port, and that of a server that sends a page. FAILING: the
- * allocations of C allocations fail, so a missing response is no error. */
-static const struct scenario scenarios[] = {
+/* Each is called with retab.curl, the URL of a closed port, and that of a server that sends a page. FAILING
+ * (exhaust.h): a missing response is no error. */
+static const struct exhaust_scenario scenarios[] = {
     {"a refused connection",
      "local curl, url = ...\n"
      "local pool = curl.pool { max_connections = 1, ca_file = '/nowhere', ca_path = '/nowhere' }\n"
@@ -154,8 +132,6 @@ static const struct scenario scenarios[] = {
                    "end\n"
                    "pool:close()\n"},
 };
-
-#define SCENARIOS (sizeof scenarios / sizeof *scenarios)
 
 /* A port of this machine, and its socket: bound, so that nothing else gets it. */
 static int open_port(char *url, size_t room)
@@ -202,155 +178,25 @@ static void serve(int descriptor)
 
 static char closed_url[64], serving_url[64];
 
-/* Opens the module and leaves it in the registry. */
 static int open_module(lua_State *L)
 {
     lua_pushcfunction(L, luaopen_retab_curl);
     lua_call(L, 0, 1);
-    lua_setfield(L, LUA_REGISTRYINDEX, "curl");
-    return 0;
-}
-
-/* Pushes a scenario's function and its arguments, so that calling it takes no memory. */
-static void push(lua_State *L, const struct scenario *scenario)
-{
-    CHECK(luaL_loadbuffer(L, scenario->code, strlen(scenario->code), scenario->name) == LUA_OK, "%s",
-          lua_tostring(L, -1));
-    lua_getfield(L, LUA_REGISTRYINDEX, "curl");
     lua_pushstring(L, closed_url);
     lua_pushstring(L, serving_url);
-}
-
-/* ---- each allocation in turn --------------------------------------------------------------------------------- */
-
-enum whose { LUA, OURS, CURLS, WHOSE };
-static const char *const whose_names[] = {"Lua", "the C heap", "libcurl"};
-
-static void start_failing(enum whose whose, struct account *account, long before, long failures)
-{
-    if (whose == OURS) {
-        heap_fail(before, failures);
-    } else {
-        fail_at(whose == LUA ? account : &curl_account, before, failures);
-    }
-}
-
-static int stop_failing(enum whose whose, struct account *account)
-{
-    struct account *const other = whose == LUA ? account : &curl_account;
-    const int failed = whose == OURS ? heap_failed() : other->failed;
-    if (whose == OURS) {
-        heap_fail(-1, 0);
-    } else {
-        other->left = -1;
-    }
-    return failed;
-}
-
-static lua_State *new_state(struct account *account)
-{
-    luaL_Buffer large;
-    *account = (struct account){.left = -1};
-    lua_State *L = lua_newstate(lua_memory, account);
-    CHECK(L != NULL, "a new state");
-    luaL_openlibs(L);
-    /* Lua 5.4.4 keeps half a metatable for its large buffers if memory ends while it makes that */
-    (void)luaL_buffinitsize(L, &large, 2 * LUAL_BUFFERSIZE);
-    luaL_pushresultsize(&large, 0);
-    lua_pop(L, 1);
-    return L;
-}
-
-static void close_state(lua_State *L, const struct account *account, const char *name, long before)
-{
-    lua_close(L);
-    CHECK(account->bytes == 0, "%s, %ld: %zu bytes of Lua's are left", name, before, account->bytes);
-    CHECK(heap_blocks() == 0, "%s, %ld: %ld blocks are left", name, before, heap_blocks());
-    for (int i = 0; i < PATIENCE && curl_account.blocks != 0; i++) {
-        (void)usleep(1000); /* a thread of libcurl's resolver may be about to end */
-    }
-    CHECK(curl_account.blocks == 0, "%s, %ld: %ld blocks of libcurl's are left", name, before, curl_account.blocks);
-}
-
-static const char *error_text(lua_State *L)
-{
-    const char *text = lua_tostring(L, -1);
-    return text != NULL ? text : "no text";
-}
-
-/* Runs a scenario in a new state, where the allocations after the first `before` fail. Returns nonzero if one failed.
- */
-static int run(const struct scenario *scenario, enum whose whose, long before, long failures)
-{
-    struct account account;
-    lua_State *L = new_state(&account);
-    lua_pushcfunction(L, open_module);
-    CHECK(lua_pcall(L, 0, 0, 0) == LUA_OK, "%s", error_text(L));
-    lua_pushboolean(L, whose != LUA);
-    lua_setglobal(L, "FAILING");
-    push(L, scenario);
-    start_failing(whose, &account, before, failures);
-    int code = lua_pcall(L, 3, 0, 0);
-    const int failed = stop_failing(whose, &account);
-    CHECK(code == LUA_OK || failed, "%s: %s", scenario->name, error_text(L));
-    CHECK(whose != LUA || code == LUA_OK || code == LUA_ERRMEM, "%s, %ld: %s", scenario->name, before, error_text(L));
-    CHECK(whose != OURS || code == LUA_OK || strstr(error_text(L), "memory") != NULL, "%s, %ld: %s", scenario->name,
-          before, error_text(L));
-    lua_settop(L, 0);
-    push(L, scenario);
-    code = lua_pcall(L, 3, 0, 0);
-    CHECK(code == LUA_OK, "%s, %ld: not once more: %s", scenario->name, before, error_text(L));
-    close_state(L, &account, scenario->name, before);
-    return failed;
-}
-
-/* All allocations from one on fail; or that one alone, which Lua tries again after a collection. */
-static void fail_each(const struct scenario *scenario, enum whose whose)
-{
-    long count = 0;
-    for (long before = 0; run(scenario, whose, before, ALL); before++) {
-        CHECK(run(scenario, whose, before, 1), "%s: allocation %ld again", scenario->name, before);
-        count++;
-    }
-    printf("%s: %ld allocations of %s\n", scenario->name, count, whose_names[whose]);
-}
-
-/* The module is opened with too little memory. */
-static void test_opening(enum whose whose)
-{
-    int failed = 1;
-    for (long before = 0; failed; before++) {
-        struct account account;
-        lua_State *L = new_state(&account);
-        lua_pushcfunction(L, open_module);
-        start_failing(whose, &account, before, ALL);
-        const int code = lua_pcall(L, 0, 0, 0);
-        failed = stop_failing(whose, &account);
-        CHECK(code == LUA_OK || failed, "%s", error_text(L));
-        lua_settop(L, 0);
-        lua_pushcfunction(L, open_module);
-        CHECK(lua_pcall(L, 0, 0, 0) == LUA_OK, "once more: %s", error_text(L));
-        for (size_t i = 0; i < SCENARIOS; i++) {
-            push(L, &scenarios[i]);
-            CHECK(lua_pcall(L, 3, 0, 0) == LUA_OK, "%s, opened again: %s", scenarios[i].name, error_text(L));
-        }
-        close_state(L, &account, "open", before);
-    }
+    return 3;
 }
 
 int main(void)
 {
+    static const struct exhaust_allocator libcurl[] = {{"libcurl", fail, has_failed, count, 1},
+                                                       {NULL, NULL, NULL, NULL, 0}};
     CHECK(curl_global_init_mem(CURL_GLOBAL_DEFAULT, libcurl_malloc, libcurl_free, libcurl_realloc, libcurl_strdup,
                                libcurl_calloc) == CURLE_OK,
           "libcurl");
     (void)open_port(closed_url, sizeof closed_url);
     serve(open_port(serving_url, sizeof serving_url));
-    for (int whose = LUA; whose < WHOSE; whose++) {
-        test_opening((enum whose)whose);
-        for (size_t i = 0; i < SCENARIOS; i++) {
-            fail_each(&scenarios[i], (enum whose)whose);
-        }
-    }
+    exhaust(open_module, scenarios, sizeof scenarios / sizeof *scenarios, libcurl);
     curl_global_cleanup();
     return 0;
 }

@@ -1,5 +1,6 @@
 /* Runs Lua code again and again while one allocation after the other fails, once alone and once with all that follow.
- * Each time the code succeeds or raises an error about memory, nothing leaks, and the same Lua state works on.
+ * Each time the code succeeds or raises "not enough memory" as Lua does, nothing leaks, and the same Lua state works
+ * on.
  *
  * A test that uses this is linked as heap.h says. */
 #ifndef RETAB_EXHAUST_H
@@ -12,8 +13,8 @@ struct exhaust_scenario {
     const char *name, *code;
 };
 
-/* An allocator that can be told to fail. What fails in a library's own memory (`foreign`) is its own affair: a scenario
- * then sees the global FAILING as true and need not get what it asked for, and an error may have any text. */
+/* An allocator that can be told to fail. While it is not Lua's own, a scenario sees the global FAILING as true, and need
+ * not get what it asked for. `foreign`: other threads may free blocks of it a little later. */
 struct exhaust_allocator {
     const char *name;
     void (*fail)(long before, long failures); /* as heap_fail */
