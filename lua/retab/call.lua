@@ -38,7 +38,8 @@ function call.lower_names(headers)
   local lower = {}
   for name, value in pairs(headers or {}) do
     if type(name) == "string" then
-      lower[name:lower()] = type(value) == "table" and table.concat(value, ", ") or tostring(value)
+      if type(value) == "table" then value = table.concat(value, ", ") end
+      lower[name:lower()] = tostring(value)
     end
   end
   return lower
@@ -88,7 +89,8 @@ local function attempt(self, left)
   wire.max_body_bytes = session.max_body_bytes
   wire.direct = self.target.direct
   wire.bytes = type(session.driver_option) ~= "table" -- a driver of the caller's own gets strings
-  self.attempts, self.keys = self.attempts + 1, request.known_keys(session, options)
+  self.attempts = self.attempts + 1
+  if key ~= self.keys[1] then self.keys = request.known_keys(session, options) end
   notify(self, session.on_request, session.on_request and {
     method = wire.method, url = mask.apply(wire.url, self.keys), headers = mask.headers(wire.headers, self.keys),
     attempt = self.attempts,
@@ -128,17 +130,16 @@ end
 --- Reports a response to the hook on_response and to the log.
 local function report_response(self, response)
   local session = self.session
+  if not session.on_response and not session.log then return end
   local elapsed = session:driver().now() - self.started
+  local url = mask.apply(self.target.url, self.keys)
   local request_id = mask.apply(response.headers["x-request-id"], self.keys)
-  notify(self, session.on_response, session.on_response and {
-    status = response.status, headers = mask.headers(response.headers, self.keys),
-    url = mask.apply(self.target.url, self.keys), attempt = self.attempts, elapsed = elapsed, request_id = request_id,
+  notify(self, session.on_response, {
+    status = response.status, headers = mask.headers(response.headers, self.keys), url = url, attempt = self.attempts,
+    elapsed = elapsed, request_id = request_id,
   })
-  if session.log then
-    log(session, "retab: %s %s -> %d in %.0f ms, %d bytes, %s (attempt %d)", self.target.method,
-      mask.apply(self.target.url, self.keys), response.status, elapsed * 1000, #response.body,
-      request_id or "no request id", self.attempts)
-  end
+  log(session, "retab: %s %s -> %d in %.0f ms, %d bytes, %s (attempt %d)", self.target.method, url, response.status,
+    elapsed * 1000, #response.body, request_id or "no request id", self.attempts)
 end
 
 --- Waits for the attempt under way.

@@ -40,12 +40,12 @@ function fields.add(options, needed)
 end
 
 --- Removes from an item what fields.add added.
---- @param item table
+--- @param item any nothing is removed from what is not a table
 --- @param added table[]
 function fields.strip(item, added)
   for _, field in ipairs(added) do
     local holder = item
-    if field.parent then holder = item[field.parent] end
+    if field.parent and type(item) == "table" then holder = item[field.parent] end
     if type(holder) == "table" then holder[field.key] = nil end
   end
 end

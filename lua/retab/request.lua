@@ -14,24 +14,24 @@ local function query_text(value)
   return tostring(value)
 end
 
---- Returns the query of a call: the parameters in declared order, then those of the option `query`, sorted by name. The
---- name of an array is repeated for each of its values.
+--- Adds a name and its value to the parts of a query. The name of an array is repeated for each of its values.
+local function add(parts, name, value)
+  if value == nil then return end
+  if type(value) == "table" then
+    for _, item in ipairs(value) do add(parts, name, item) end
+  else
+    parts[#parts + 1] = name .. "=" .. url.encode(query_text(value))
+  end
+end
+
+--- Returns the query of a call: the parameters in declared order, then those of the option `query`, sorted by name.
 local function query_of(declared, checked, options)
-  local pairs_sent = {}
-  local function add(name, value)
-    for _, item in ipairs(type(value) == "table" and value or { value }) do
-      pairs_sent[#pairs_sent + 1] = name
-      pairs_sent[#pairs_sent + 1] = query_text(item)
-    end
-  end
-  for _, entry in ipairs(declared) do
-    if checked[entry[1]] ~= nil then add(entry[1], checked[entry[1]]) end
-  end
-  local names = {}
+  local parts, names = {}, {}
+  for _, entry in ipairs(declared) do add(parts, entry[1], checked[entry[1]]) end -- they need no encoding
   for name in pairs(options.query or {}) do names[#names + 1] = name end
   table.sort(names)
-  for _, name in ipairs(names) do add(name, options.query[name]) end
-  return url.query(pairs_sent)
+  for _, name in ipairs(names) do add(parts, url.encode(name), options.query[name]) end
+  return parts[1] and "?" .. table.concat(parts, "&") or ""
 end
 
 --- Encodes a table as JSON with lua-cjson, or in a Neovim without it with vim.json.
@@ -50,7 +50,8 @@ end
 --- @param options table query
 --- @return table target
 function request.target(session, endpoint, checked, options)
-  local path = endpoint.path:gsub("{id}", function() return url.encode(checked.id) end)
+  local path = endpoint.path
+  if checked.id then path = path:gsub("{id}", (url.encode(checked.id):gsub("%%", "%%%%"))) end
   local target = {
     method = endpoint.method,
     direct = session.direct,
@@ -87,13 +88,10 @@ end
 --- @return string[] keys none where a function returns them and was not called yet
 function request.known_keys(session, options)
   local keys = {}
-  local function add(key)
-    if type(key) ~= "string" or key == "" or key == keys[1] or key == keys[2] then return end
-    keys[#keys + 1] = key
+  local own = type(options) == "table" and options.api_key
+  for _, key in ipairs { session.api_key, own or false, session.last_key } do
+    if type(key) == "string" and key ~= "" and key ~= keys[1] and key ~= keys[2] then keys[#keys + 1] = key end
   end
-  add(session.api_key)
-  add(type(options) == "table" and options.api_key)
-  add(session.last_key)
   return keys
 end
 

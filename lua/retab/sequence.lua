@@ -85,19 +85,12 @@ local function send_early(self, body)
   return ok and pending or nil
 end
 
---- The number of items; with null among them, the place of the last that is not null.
-local function count_of(data)
-  local count = #data
-  for index in pairs(data) do count = math.max(count, index) end
-  return count
-end
-
 --- Stores a page, and moves the position to its cursor. The position moves last: a page that was not stored because
 --- memory ran out is requested again.
 local function store(self, value)
   local after = value.list_metadata.after
   local number, state = self.number + 1, "more"
-  local entry = { page = value, count = count_of(value.data), is_cut = false }
+  local entry = { page = value, count = #value.data, is_cut = false }
   if after == nil then
     state = "end"
   elseif self.seen[after] and self.seen[after] ~= number then

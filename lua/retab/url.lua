@@ -1,4 +1,4 @@
---- url.lua: checks base URLs, and writes paths and queries (RFC 3986). It sends nothing.
+--- url.lua: checks base URLs, and percent-encodes (RFC 3986). It sends nothing.
 local url = {}
 
 --- Returns true for a host name or address that never leaves this machine.
@@ -54,22 +54,15 @@ function url.is_plain_loopback(base)
   return authority ~= nil and is_loopback((split_authority(authority)))
 end
 
+local function encode_byte(char)
+  return ("%%%02X"):format(char:byte())
+end
+
 --- Percent-encodes all bytes but the unreserved ones (RFC 3986, 2.3).
 --- @param text string
 --- @return string
 function url.encode(text)
-  return (text:gsub("[^A-Za-z0-9._~-]", function(char) return ("%%%02X"):format(char:byte()) end))
-end
-
---- Writes a query: names and values in order, percent-encoded, with its question mark; "" where there is none.
---- @param pairs_sent string[] { name, value, name, value, ... }
---- @return string
-function url.query(pairs_sent)
-  local parts = {}
-  for index = 1, #pairs_sent, 2 do
-    parts[#parts + 1] = url.encode(pairs_sent[index]) .. "=" .. url.encode(pairs_sent[index + 1])
-  end
-  return parts[1] and "?" .. table.concat(parts, "&") or ""
+  return (text:gsub("[^A-Za-z0-9._~-]", encode_byte))
 end
 
 return url

@@ -9,6 +9,8 @@ local sequence = require "retab.sequence"
 
 local walk = {}
 
+local type = type -- it is called for every item
+
 --- Pages requested ahead unless the caller says otherwise.
 local default_prefetch = 1
 
@@ -82,8 +84,8 @@ end
 
 --- Moves the cursor to an item that is handed out.
 local function note(self, item)
-  if type(item) ~= "table" then return end
-  if type(item.id) == "string" then self.cursor = item.id end
+  local id = type(item) == "table" and item.id
+  if type(id) == "string" then self.cursor = id end
   if self.added then fields.strip(item, self.added) end
 end
 
@@ -110,33 +112,30 @@ end
 --- @return string|nil message
 --- @return retab.Error|nil err
 local function next_item(self)
-  while true do
-    while self.index < self.count do
-      local index = self.index + 1
-      local item = self.data[index]
-      note(self, item)
-      self.index = index
-      if item ~= nil then return item end -- JSON null is no item
-    end
+  while self.index == self.count do
     self.data, self.count, self.index = no_items, 0, 0
     local entry, message, err = next_entry(self)
     if not entry then return nil, message, err end
     self.data, self.count, self.entry = entry.page.data, entry.count, false
   end
+  local index = self.index + 1
+  local item = self.data[index]
+  note(self, item)
+  self.index = index
+  return item
 end
 
---- What a `for` loop calls: it raises the error instead of returning it.
-local function raising(next_value)
-  return function(self)
+local function new_kind(name, next_value)
+  local kind = { __index = { next = next_value, close = close }, __close = close, __name = name }
+
+  --- What a `for` loop calls: it raises the error instead of returning it.
+  function kind.__call(self)
     local value, _, err = next_value(self)
     if err then error(err, 0) end
     return value
   end
-end
 
-local function new_kind(name, next_value)
-  local step = raising(next_value)
-  return { __index = { next = next_value, close = close }, __call = step, __close = close, __name = name }
+  return kind
 end
 
 local Pages = new_kind("retab.pages", next_page)
