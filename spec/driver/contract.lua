@@ -448,6 +448,157 @@ case("a walk that another coroutine closes stops waiting", function(host)
   client:close()
 end)
 
+-- ---- create and wait ---------------------------------------------------------------------------------
+
+--- Sends a GET to a hostile server, and returns the numbers and texts of the JSON object in the response, by name.
+local function ask_peer(host, path)
+  local driver, request = new_driver(host)
+  local response = assert(driver.await(driver.send(request("", { url = peer_of(host, path) }))))
+  local values = {}
+  for name, text in tostring(response.body):gmatch '"(%w+)":"?([^",}]*)"?' do
+    values[name] = tonumber(text) or text
+  end
+  driver.close()
+  return values
+end
+
+case("a create whose connection is cut at any byte is sent once, and its error says what to look up", function(host)
+  local cuts = ask_peer(host, "cuts")
+  local runs, client = new_at(host, cuts.url, { max_retries = 2, timeout = patience })
+  local sent, created = 0, 0
+  repeat
+    concurrently(host, host.alone and 1 or 8, function()
+      sent = sent + 1
+      local run, message, err = runs.create { experiment_id = "exp_1" }
+      if run then
+        assert.equal("run_new", run.id)
+        created = created + 1
+        return
+      end
+      assert.equal("connection", err.kind, message)
+      assert.is_false(err.retryable, message)
+      assert.equal(1, err.attempts)
+      assert.is_truthy(message:find("list the runs of the experiment", 1, true), message)
+    end)
+  until created > 0
+  local seen = ask_peer(host, "cuts_seen/" .. cuts.number)
+  assert.equal(sent, seen.connections)
+  assert.equal(1, seen.most)
+  assert.is_true(seen.keys >= created and seen.keys < sent)
+  client:close()
+end)
+
+case("a create that is refused with 429 is sent again, with the same Idempotency-Key", function(host)
+  local runs, client, requests = new(host, {
+    fault = "status", code = 429, on = "create", times = 2, retry_after_ms = "5", idempotency = false,
+  }, { max_retries = 2 })
+  local run = assert(runs.create { experiment_id = "exp_0" })
+  local arrived = requests()
+  assert.equal(3, #arrived)
+  for index = 1, 3 do
+    assert.equal("POST", arrived[index].method)
+    assert.equal(arrived[1].headers["idempotency-key"], arrived[index].headers["idempotency-key"])
+  end
+  assert.is_truthy(arrived[1].headers["idempotency-key"]:find "^%x+%-%x+%-4%x+%-")
+  assert.equal(run.id, assert(runs.list { limit = 1 }).data[1].id)
+  client:close()
+end)
+
+case("a create that no server receives is tried again, and its error is retryable", function(host)
+  local runs, client = new_at(host, "http://127.0.0.1:1", { max_retries = 1 })
+  local run, message, err = runs.create { experiment_id = "exp_0" }
+  assert.is_nil(run)
+  assert.equal("connection", err.kind)
+  assert.equal(2, err.attempts)
+  assert.is_true(err.retryable)
+  assert.is_nil(message:find("list the runs", 1, true))
+  client:close()
+end)
+
+case("a POST uses no connection that was kept", function(host)
+  local runs, client, requests = new(host)
+  for _ = 1, 2 do
+    assert(runs.list {})
+    assert(runs.create { experiment_id = "exp_0" })
+  end
+  local arrived, seen = requests(), {}
+  for _, one in ipairs(arrived) do
+    if one.method == "POST" then assert.is_nil(seen[one.connection]) end
+    seen[one.connection] = true
+  end
+  assert.equal(4, #arrived)
+  client:close()
+end)
+
+case("wait suspends its coroutine only, and reports each change once", function(host)
+  local runs, client, requests = new(host, { advance = "time", lasts = 0.4 })
+  local id = assert(runs.create { experiment_id = "exp_0" }).id
+  local seen, ticks, run = {}, 0, nil
+  host.spawn(function()
+    run = assert(runs.wait(id, { interval = 0.01, on_update = function(now)
+      seen[#seen + 1] = table.concat({
+        now.lifecycle.status, tostring(now.total_document_count), tostring(now.completed_document_count),
+        tostring(now.document_count), tostring(now.error_count),
+      }, " ")
+    end }))
+  end)
+  wait_until(host, function()
+    ticks = ticks + 1
+    return run
+  end, "the run has ended")
+  assert.equal("completed", run.lifecycle.status)
+  assert.equal("completed", seen[#seen]:match "^%a+")
+  for index = 2, #seen do assert.not_equal(seen[index - 1], seen[index]) end
+  assert.is_true(#requests() > #seen + 2, #requests() .. " requests") -- most looks found no change
+  if not host.alone then assert.is_true(ticks > 4, ticks .. " ticks") end
+  client:close()
+end)
+
+case("wait survives 429 and 503, and waits as long as the server says", function(host)
+  for _, code in ipairs { 429, 503 } do
+    local runs, client, requests = new(host, {
+      fault = "status", code = code, on = "get", at = 2, times = 2, retry_after_ms = "60",
+    })
+    local id = assert(runs.create { experiment_id = "exp_0" }).id
+    assert.equal("completed", assert(runs.wait(id, { interval = 0.001 })).lifecycle.status)
+    local arrived = requests()
+    assert.equal(6, #arrived)
+    for index = 4, 5 do assert.is_true(arrived[index].time - arrived[index - 1].time > 0.055) end
+    client:close()
+  end
+end)
+
+case("the deadline of wait cuts a request under way", function(host)
+  local runs, client = new(host, { fault = "stall", on = "get", at = 2, times = 0 }, { timeout = 60 })
+  local id = assert(runs.create { experiment_id = "exp_0" }).id
+  assert_takes(host, 0.25, function()
+    local run, _, err = runs.wait(id, { deadline = 0.25, interval = 0.01 })
+    assert.is_nil(run)
+    assert.equal("timeout", err.kind)
+  end)
+  client:close()
+end)
+
+case("wait ends at once when the client is closed, between two requests and during one", function(host)
+  needs_coroutines(host)
+  for _, conditions in ipairs { { looks = 100 }, { fault = "stall", on = "get", times = 0 } } do
+    local runs, client, requests = new(host, conditions, { timeout = 3 * patience })
+    local id = assert(runs.create { experiment_id = "exp_0" }).id
+    local err
+    host.spawn(function()
+      local _
+      _, _, err = runs.wait(id, { interval = 3 * patience })
+    end)
+    wait_until(host, function() return #requests() == 2 end, "the request has arrived")
+    host.sleep(0.05)
+    assert.is_nil(err)
+    client:close()
+    wait_until(host, function() return err end, "the wait has ended") -- much sooner than by itself
+    assert.equal("cancelled", err.kind)
+    assert.equal("client is closed", err.message)
+  end
+end)
+
 -- ---- many at once ------------------------------------------------------------------------------------
 
 --- Sends 50 lists, each with another page size.

@@ -96,6 +96,59 @@ function behaviours.echo(peer, head)
   peer:page(page_of(head, body))
 end
 
+-- ---- a server of creations that cuts its connections ------------------------------------------------
+
+--- The listeners, the first of which serves the behaviours.
+local listeners = {}
+
+local created = "HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: 16\r\n\r\n"
+  .. '{"id":"run_new"}'
+
+--- Reads a request of which at most so many bytes are wanted.
+--- @return string text
+--- @return string|nil key the request's Idempotency-Key, if the request is complete
+local function read_request(peer, most)
+  local text, head, whole = "", nil, math.huge
+  while #text < most and #text < whole do
+    local byte, problem = peer.socket:receive(1)
+    if problem == "timeout" then coroutine.yield() elseif problem then return text end
+    text = text .. (byte or "")
+    if not head and text:find "\r\n\r\n$" then
+      head = text:lower()
+      whole = #text + (tonumber(head:match "\r\ncontent%-length: (%d+)") or 0)
+    end
+  end
+  return text, #text == whole and head:match "\r\nidempotency%-key: (%S+)" or nil
+end
+
+--- Opens a server that creates a run for each complete request. It cuts its first connection at once, the second one
+--- after one byte, the third one after two: bytes of the request first, then of the response.
+function behaviours.cuts(peer)
+  local keys = {} -- Idempotency-Key -> the number of its runs
+  local cuts = listener.open(function(cut, number)
+    local text, key = read_request(cut, number - 1)
+    if key then
+      keys[key] = (keys[key] or 0) + 1
+      cut:send(created:sub(1, number - 1 - #text))
+      cut.socket:setoption("linger", { on = number % 2 == 0, timeout = 0 }) -- every second one is reset
+    end
+    cut:close() -- resets the connection if bytes of the request are unread
+  end)
+  cuts.keys = keys
+  listeners[#listeners + 1] = cuts
+  peer:page(('{"url":"%s","number":%d}'):format(cuts.url, #listeners))
+end
+
+--- Responds with what a server of `cuts` has seen: /cuts_seen/NUMBER.
+function behaviours.cuts_seen(peer, head)
+  local cuts = listeners[tonumber(head:match "^%u+ /cuts_seen/(%d+)")]
+  local keys, most = 0, 0
+  for _, count in pairs(cuts.keys) do
+    keys, most = keys + 1, math.max(most, count)
+  end
+  peer:page(('{"connections":%d,"keys":%d,"most":%d}'):format(cuts.accepted, keys, most))
+end
+
 --- Reads so many bytes of a body.
 local function exactly(peer, length)
   local text = ""
@@ -118,7 +171,7 @@ local function converse(peer)
   peer:close()
 end
 
-local server = listener.open(function(peer, number)
+listeners[1] = listener.open(function(peer, number)
   if number == 1 then
     peer:wait_for_close()
     os.exit(0)
@@ -134,11 +187,11 @@ local server = listener.open(function(peer, number)
 end)
 
 local file = assert(io.open(arg[1] .. "/peers.new", "w"))
-file:write(server.url, "\n")
+file:write(listeners[1].url, "\n")
 file:close()
 os.rename(arg[1] .. "/peers.new", arg[1] .. "/peers")
 
 while true do
-  server:poll()
+  for _, one in ipairs(listeners) do one:poll() end
   socket.select(nil, nil, 0.001)
 end
