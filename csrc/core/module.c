@@ -1,5 +1,6 @@
 /* luaopen_retab_core: registration only. */
 #include "envelope.h"
+#include "items.h"
 #include "reader.h"
 
 RETAB_EXPORT int luaopen_retab_core(lua_State *L);
@@ -11,6 +12,7 @@ RETAB_EXPORT int luaopen_retab_core(lua_State *L)
     retab_reader_register(L, "decode", retab_reader_decode);
     retab_reader_register(L, "envelope", retab_envelope_list);
     retab_reader_register(L, "object", retab_envelope_object);
+    retab_reader_register(L, "items", retab_items_read);
     lua_pushcfunction(L, retab_envelope_next_cursor);
     lua_setfield(L, -2, "next_cursor");
     lua_pushlightuserdata(L, NULL);
