@@ -1,0 +1,193 @@
+--- output.lua: the ways to print the items of a list: as a table, JSON, JSON lines, CSV or ids. Each takes page after page
+--- and keeps nothing of them.
+---
+--- An output has: fields (the paths that it reads of an item), page(items, texts), and finish() where something follows the
+--- last page. `texts` is a function that returns the server's own bytes of the items; wants_texts: it is called.
+local columns = require "retab.cli.columns"
+local csv = require "retab.cli.csv"
+local grid = require "retab.cli.grid"
+local terminal = require "retab.cli.terminal"
+local text = require "retab.cli.text"
+
+local output = {}
+
+local no_fields = {} -- of an item that is no object
+
+--- What may reach stdout: all there is, but on a terminal nothing that it would obey.
+local function for_stdout(clean)
+  if terminal.is_terminal(1) then return clean end
+  return function(line) return line end
+end
+
+--- A value in JSON stands on one line; in its strings, line breaks are escapes and never bytes.
+local function one_line(item)
+  if not item:find "[\n\r\t]" then return item end
+  return (item:gsub("[\n\r\t]%s*", ""))
+end
+
+--- Returns true if one_line changes a text. Plain searches are many times faster than a pattern.
+local function has_breaks(joined)
+  return joined:find("\n", 1, true) or joined:find("\r", 1, true) or joined:find("\t", 1, true)
+end
+
+--- Returns the cells of some items, as texts.
+local function rows_of(chosen, items, is_narrow)
+  local rows, count = {}, #chosen
+  for number, item in ipairs(items) do
+    local row = {}
+    if type(item) ~= "table" then item = no_fields end
+    for index = 1, count do
+      local column = chosen[index]
+      row[index] = column.show(column.read(item), is_narrow, item)
+    end
+    rows[number] = row
+  end
+  return rows
+end
+
+--- Returns the function that colours the cells of the column with the status; nil without colours.
+local function painter(chosen)
+  if not terminal.has_colours(1) then return nil end
+  return function(index, cell, padded)
+    if not chosen[index].is_status then return padded end
+    return terminal.paint(terminal.status_colour(cell), padded)
+  end
+end
+
+--- Returns a function that takes items and returns the lines of a table.
+--- @param chosen table columns
+--- @return function
+function output.lines_of(chosen)
+  local room = terminal.width()
+  local page_of = grid.new(chosen, room, painter(chosen))
+  return function(items) return page_of(rows_of(chosen, items, room < math.huge)) end
+end
+
+local formats = {}
+
+function formats.table(chosen)
+  local lines_of = output.lines_of(chosen)
+  return {
+    fields = columns.fields(chosen),
+    page = function(items)
+      if items[1] ~= nil then terminal.write(lines_of(items)) end
+    end,
+  }
+end
+
+function formats.ids()
+  local clean = for_stdout(text.clean)
+  return {
+    fields = { "id" },
+    page = function(items)
+      local ids = {}
+      for _, item in ipairs(items) do
+        if type(item) == "table" and type(item.id) == "string" then ids[#ids + 1] = clean(item.id) .. "\n" end
+      end
+      terminal.write(table.concat(ids))
+    end,
+  }
+end
+
+--- @param write function|nil takes the rows, instead of stdout
+function formats.csv(chosen, write)
+  local has_header = write ~= nil -- export.lua writes it
+  local clean = write and tostring or for_stdout(function(rows)
+    return (rows:gsub("[^\r\n]+", text.clean))
+  end)
+  write = write or terminal.write
+  local function add_header()
+    if not has_header then write(csv.header(chosen)) end
+    has_header = true
+  end
+  return {
+    fields = columns.fields(chosen),
+    page = function(items)
+      add_header()
+      write(clean(csv.rows(chosen, items)))
+    end,
+    finish = add_header,
+  }
+end
+
+function formats.jsonl(_, write)
+  local clean = write and tostring or for_stdout(text.escape_json)
+  write = write or terminal.write
+  return {
+    fields = { "id" }, wants_texts = true,
+    page = function(_, texts)
+      local items = texts()
+      if not items[1] then return end
+      if has_breaks(table.concat(items)) then
+        for index, item in ipairs(items) do items[index] = one_line(item) end
+      end
+      write(clean(table.concat(items, "\n") .. "\n"))
+    end,
+  }
+end
+
+function formats.json()
+  local clean, separator = for_stdout(text.escape_json), "[\n"
+  return {
+    fields = { "id" }, wants_texts = true,
+    page = function(_, texts)
+      local items = texts()
+      if not items[1] then return end
+      terminal.write(separator .. clean(table.concat(items, ",\n")))
+      separator = ",\n"
+    end,
+    finish = function() terminal.write(separator == ",\n" and "\n]\n" or "[]\n") end,
+  }
+end
+
+--- Creates an output.
+--- @param format "table"|"json"|"jsonl"|"csv"|"ids"
+--- @param list table columns.runs or columns.results
+--- @param chosen table|nil columns
+--- @param write function|nil of jsonl and csv: takes what is to be written
+function output.new(format, list, chosen, write)
+  return formats[format](chosen or (format == "csv" and list or columns.shown(list)), write)
+end
+
+-- ---- sorted ----
+
+--- Returns a function that compares values: numbers, then texts, then what is absent.
+local function comparison(is_descending)
+  local ranks = { number = 1, string = 2 }
+  return function(a, b)
+    local rank_a, rank_b = ranks[type(a.value)] or 3, ranks[type(b.value)] or 3
+    if rank_a ~= rank_b then return rank_a < rank_b end
+    if rank_a == 3 or a.value == b.value then return a.place < b.place end
+    if is_descending then return a.value > b.value end
+    return a.value < b.value
+  end
+end
+
+--- Wraps an output: keeps all items, and passes them on sorted.
+--- @param under table an output
+--- @param column table
+--- @param is_descending boolean
+function output.sorted(under, column, is_descending)
+  local kept = {}
+  local fields = columns.fields { column }
+  for _, path in ipairs(under.fields) do fields[#fields + 1] = path end
+  return {
+    fields = fields,
+    page = function(items, texts)
+      local bytes = under.wants_texts and texts() or {}
+      for index, item in ipairs(items) do
+        local value = type(item) == "table" and column.read(item)
+        kept[#kept + 1] = { item = item, text = bytes[index], value = value, place = #kept }
+      end
+    end,
+    finish = function()
+      table.sort(kept, comparison(is_descending))
+      local items, bytes = {}, {}
+      for index, entry in ipairs(kept) do items[index], bytes[index] = entry.item, entry.text end
+      under.page(items, function() return bytes end)
+      if under.finish then under.finish() end
+    end,
+  }
+end
+
+return output

@@ -1,0 +1,42 @@
+--- program.lua: the program behind bin/retab-runs: it reads the command line and runs the verb.
+local arguments = require "retab.cli.arguments"
+local retab = require "retab"
+local terminal = require "retab.cli.terminal"
+local text = require "retab.cli.text"
+local words = require "retab.cli.words"
+
+local program = {}
+
+--- What runs each verb: a module with run(arguments, session), which returns an exit status, or nil for 0.
+local modules = {
+  list = "listing", results = "listing", get = "detail", watch = "watch", metrics = "metrics", create = "create",
+  cancel = "cancel",
+}
+
+local function main(given)
+  local version = ("retab-runs %s (%s)"):format(retab._VERSION, rawget(_G, "jit") and jit.version or _VERSION)
+  local parsed, problem, verb = arguments.parse(given, version)
+  if not parsed then words.fail_usage(problem, verb) end
+  if parsed.verb == "completion" then return require("retab.cli.completion").run(parsed.shell) end
+  local ok, session = pcall(require("retab.cli.session").new, parsed)
+  if not ok then words.fail_usage(words.of_misuse(session), parsed.verb) end
+  return require("retab.cli." .. modules[parsed.verb]).run(parsed, session)
+end
+
+--- Runs the program to its end.
+--- @param given string[] the command line
+--- @return number status to exit with
+function program.run(given)
+  local ok, result = xpcall(function() return main(given) end, function(problem)
+    return tostring(problem):find "interrupted!$" and problem or debug.traceback(problem)
+  end)
+  if ok then return result or 0 end
+  if tostring(result):find "interrupted!$" then
+    if terminal.on_interrupt then terminal.on_interrupt() end
+    return terminal.exit.interrupt
+  end
+  terminal.say("retab-runs: " .. text.clean_lines(tostring(result)))
+  return terminal.exit.failure
+end
+
+return program
