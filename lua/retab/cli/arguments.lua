@@ -234,7 +234,7 @@ end
 --- @param version string what --version prints
 function arguments.parser(version)
   local root = argparse("retab-runs", "Experiment runs of Retab: lists, follows, compares, starts and cancels them.", epilog)
-  root:help_max_width(100):command_target "verb":require_command(false)
+  root:help_max_width(100):help_description_margin(30):command_target "verb":require_command(false)
   root:usage "Usage: retab-runs [COMMAND] [options]      without a COMMAND: list"
   add_common_options(root)
   root:flag("--version", "Prints the version."):action(function()

@@ -6,7 +6,9 @@ local text = require "retab.cli.text"
 local columns = {}
 
 local null = core.null
-local is_plain, clean = text.is_plain, text.clean
+
+--- Values of a column whose texts are kept for the next row: most values repeat.
+local most_kept = 1000
 
 -- ---- values ----
 
@@ -43,9 +45,9 @@ end
 
 -- ---- how a person sees a value ----
 
---- Returns a value as text; "-" where there is none, and for tables and booleans.
+--- Returns a value as text; "-" where there is none, and for tables and booleans. What prints it cleans it.
 local function show(value)
-  if type(value) == "string" and value ~= "" then return is_plain(value) and value or clean(value) end
+  if type(value) == "string" and value ~= "" then return value end
   return type(value) == "number" and text.number(value) or "-"
 end
 columns.show = show
@@ -74,6 +76,7 @@ end
 
 -- ---- the columns ----
 
+--- is_unique: the values do not repeat.
 local function text_column(name, title, ...)
   return { name = name, title = title, paths = { ... }, show = show, is_flexible = true }
 end
@@ -83,7 +86,7 @@ local function number_column(name, title, path, shown)
 end
 
 local function time_column(name, title)
-  return { name = name, title = title, paths = { "timing." .. name }, show = show_time }
+  return { name = name, title = title, paths = { "timing." .. name }, show = show_time, is_unique = true }
 end
 
 local function status_column()
@@ -115,6 +118,9 @@ columns.runs = {
     "workflow_id", "experiment_id" },
 }
 
+local small = {} -- the texts of small numbers
+for number = 0, 200 do small[number] = ("%d"):format(number) end
+
 --- "3/12": a column of tables only.
 columns.documents = {
   name = "documents", title = "DOCS", paths = { "total_document_count", "document_count" }, is_right = true,
@@ -123,7 +129,7 @@ columns.documents = {
     local done = run.completed_document_count
     if done == null then done = nil end
     if total == nil and done == nil then return "-" end
-    return show(done) .. "/" .. show(total)
+    return (done and small[done] or show(done)) .. "/" .. (total and small[total] or show(total))
   end,
 }
 
@@ -143,6 +149,8 @@ columns.results = {
   text_column("experiment_id", "EXPERIMENT", "experiment_id"),
   shown = { "id", "status", "document_id", "created_at", "duration_ms", "operation", "artifact_id", "attempt" },
 }
+
+columns.runs[1].is_unique, columns.results[1].is_unique, columns.documents.is_unique = true, true, true
 
 for _, list in ipairs { columns.runs, columns.results, { columns.documents } } do
   for _, column in ipairs(list) do column.read = reader_of(column.paths) end
@@ -187,6 +195,30 @@ end
 --- Returns the columns of a table that was not told which.
 function columns.shown(list)
   return (columns.choose(list, table.concat(list.shown, ",")))
+end
+
+--- Returns a function that returns the text of a column for an item, and keeps the texts of values that repeat.
+--- @param column table
+--- @param convert function (value, is_narrow, item) -> text
+--- @param is_narrow boolean|nil
+--- @return function takes an item, which is a table
+function columns.teller(column, convert, is_narrow)
+  local read = column.read
+  if column.is_unique then
+    return function(item) return convert(read(item), is_narrow, item) end
+  end
+  local kept, count, absent = {}, 0, convert(nil, is_narrow, {})
+  return function(item)
+    local value = read(item)
+    if value == nil then return absent end
+    local shown = kept[value]
+    if shown then return shown end
+    shown = convert(value, is_narrow, item)
+    if type(value) == "table" or value ~= value then return shown end
+    if count == most_kept then kept, count = {}, 0 end
+    kept[value], count = shown, count + 1
+    return shown
+  end
 end
 
 --- Returns the paths of fields that some columns need.

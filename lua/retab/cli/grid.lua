@@ -60,15 +60,21 @@ function grid.new(columns, room, paint)
     natural[index] = text.width(titles[index])
   end
 
-  --- Widens the columns; returns true if all cells are plain.
+  --- Cleans the cells and widens the columns. Returns true if all cells are plain.
   local function measure(rows)
     local joined = {}
     for index, row in ipairs(rows) do joined[index] = table.concat(row) end
     local is_plain = text.is_plain(table.concat(joined))
     for index = 1, count do
       local width = natural[index]
-      for _, row in ipairs(rows) do
-        local cell_width = is_plain and #row[index] or text.width(row[index])
+      for number = 1, #rows do
+        local row = rows[number]
+        local cell = row[index]
+        local cell_width = #cell
+        if not is_plain then
+          cell = text.clean(cell)
+          row[index], cell_width = cell, text.width(cell)
+        end
         if cell_width > width then width = cell_width end
       end
       natural[index] = width

@@ -30,19 +30,21 @@ local function has_breaks(joined)
   return joined:find("\n", 1, true) or joined:find("\r", 1, true) or joined:find("\t", 1, true)
 end
 
---- Returns the cells of some items, as texts.
-local function rows_of(chosen, items, is_narrow)
-  local rows, count = {}, #chosen
-  for number, item in ipairs(items) do
-    local row = {}
-    if type(item) ~= "table" then item = no_fields end
-    for index = 1, count do
-      local column = chosen[index]
-      row[index] = column.show(column.read(item), is_narrow, item)
+--- Creates a function that takes items and returns their cells, as rows of texts. The rows are used again for the next
+--- items.
+local function row_writer(chosen, is_narrow)
+  local tellers, count, rows = {}, #chosen, {}
+  for index, column in ipairs(chosen) do tellers[index] = columns.teller(column, column.show, is_narrow) end
+  return function(items)
+    for number = #rows, #items + 1, -1 do rows[number] = nil end
+    for number, item in ipairs(items) do
+      local row = rows[number] or {}
+      if type(item) ~= "table" then item = no_fields end
+      for index = 1, count do row[index] = tellers[index](item) end
+      rows[number] = row
     end
-    rows[number] = row
+    return rows
   end
-  return rows
 end
 
 --- Returns the function that colours the cells of the column with the status; nil without colours.
@@ -59,8 +61,8 @@ end
 --- @return function
 function output.lines_of(chosen)
   local room = terminal.width()
-  local page_of = grid.new(chosen, room, painter(chosen))
-  return function(items) return page_of(rows_of(chosen, items, room < math.huge)) end
+  local page_of, rows_of = grid.new(chosen, room, painter(chosen)), row_writer(chosen, room < math.huge)
+  return function(items) return page_of(rows_of(items)) end
 end
 
 local formats = {}
@@ -96,6 +98,7 @@ function formats.csv(chosen, write)
     return (rows:gsub("[^\r\n]+", text.clean))
   end)
   write = write or terminal.write
+  local rows_of = csv.writer(chosen)
   local function add_header()
     if not has_header then write(csv.header(chosen)) end
     has_header = true
@@ -104,7 +107,7 @@ function formats.csv(chosen, write)
     fields = columns.fields(chosen),
     page = function(items)
       add_header()
-      write(clean(csv.rows(chosen, items)))
+      write(clean(rows_of(items)))
     end,
     finish = add_header,
   }
