@@ -35,6 +35,8 @@ function words.translate(message)
   return message
 end
 
+local views = { summary = true, by_document = true, by_target = true, votes = true }
+
 --- Returns what the library says of an invalid argument, in the words of the command line.
 --- @param message any
 --- @return string
@@ -43,10 +45,9 @@ function words.of_misuse(message)
   message = message:gsub("^bad %a+ '", "bad '"):gsub("^missing %a+ '", "missing '")
   message = message:gsub("option 'parallel' needs the parameter", "option 'parallel' needs")
   message = message:gsub("^option '", "'")
-  message = message:gsub("'view' needs", "view needs"):gsub("'([%l_]+)'", function(name)
-    return "--" .. name:gsub("_", "-")
-  end)
-  return (message:gsub("the view %-%-([%l-]+)", "the view '%1'"))
+  return (message:gsub("'([%l_]+)'", function(name)
+    return not views[name] and "--" .. name:gsub("_", "-") or nil
+  end))
 end
 
 local base_url = "--base-url, or RETAB_API_BASE_URL"
