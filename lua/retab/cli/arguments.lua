@@ -1,6 +1,7 @@
 --- arguments.lua: the verbs and options of the command line, their help, and what of them is checked before the library
 --- checks the rest. It knows nothing of requests.
 local argparse = require "argparse"
+local columns = require "retab.cli.columns"
 local dates = require "retab.dates"
 local terminal = require "retab.cli.terminal"
 local text = require "retab.cli.text"
@@ -32,11 +33,19 @@ local function option(parser, names, argname, description, rules)
   rules = rules or {}
   if rules.is_number then added:convert(number(names:match "%-%-[%l-]+")) end
   if rules.choices then added:choices(rules.choices) end
+  -- argparse would give each name a line of its own
+  function added._get_label_lines() return { (names:gsub(" ", ", ")) .. " " .. argname } end
   return added
 end
 
-local function examples(parser, lines)
-  parser:epilog("Examples:\n  " .. table.concat(lines, "\n  "))
+--- Ends a page of help.
+--- @param lines string[]
+--- @param list table|nil the columns that the verb has
+local function examples(parser, lines, list)
+  local names = {}
+  for index, column in ipairs(list or {}) do names[index] = column.name end
+  parser:epilog("Examples:\n  " .. table.concat(lines, "\n  ")
+    .. (list and "\n\nColumns: " .. table.concat(names, " ") .. ", and any path with a dot in it." or ""))
 end
 
 local function command(parser, name, summary, arguments_shown)
@@ -51,8 +60,9 @@ local function add_list_options(parser, noun)
     parser:flag("--all", "Every page, not just one."),
     option(parser, "-n --max-items", "N", ("Up to N %ss, over as many pages as that takes."):format(noun),
       { is_number = true }),
-    option(parser, "--limit", "N", ("Page size, 1-100 (default: %s; 100 with --all)."):format("20"), { is_number = true }),
-    option(parser, "--order", "ORDER", "By time of creation: desc, newest first, or asc.", { choices = { "asc", "desc" } }),
+    option(parser, "--limit", "N", "Page size, 1-100 (default: 20; 100 with --all).", { is_number = true }),
+    option(parser, "--order", "ORDER", "By time of creation: desc, newest first, or asc.",
+      { choices = { "asc", "desc" } }),
     option(parser, "--after", "ID", "The page after this cursor."),
     option(parser, "--before", "ID", "The page before this cursor."),
   }
@@ -62,9 +72,10 @@ local function add_list_options(parser, noun)
       .. "json and jsonl are the server's own bytes.", { choices = { "table", "json", "jsonl", "csv", "ids" } }),
     parser:flag("--json", "The same as -o jsonl."),
     option(parser, "--columns", "A,B,C", "Columns of tables and csv, by name or by a path with a dot in it."),
-    option(parser, "--sort", "COLUMN", "Sorts what is shown; COLUMN:desc sorts downwards. It keeps all rows in memory."),
-    option(parser, "--resume", "FILE", "Exports into FILE, as jsonl or csv. Where FILE exists, it goes on after its last "
-      .. "whole row."))
+    option(parser, "--sort", "COLUMN", "Sorts what is shown; COLUMN:desc sorts downwards. It keeps all rows in "
+      .. "memory."),
+    option(parser, "--resume", "FILE", "Exports every page into FILE, as jsonl or csv. Where FILE exists, it goes on "
+      .. "after its last whole row."))
 end
 
 local function add_metrics_options(parser)
@@ -100,8 +111,8 @@ function verbs.list(root)
     option(parser, "-s --status", "STATUS", "Runs in this status.", { choices = statuses }),
     option(parser, "--exclude-status", "STATUS", "Runs in any other status.", { choices = statuses }),
     option(parser, "--trigger-type", "TYPE", "Runs started in this way, such as manual_run or api."),
-    option(parser, "--from-date", "DATE", "Runs created at DATE or later: YYYY-MM-DD, RFC 3339, or an age: 30m, 12h, 7d, "
-      .. "2w."),
+    option(parser, "--from-date", "DATE", "Runs created at DATE or later: YYYY-MM-DD, RFC 3339, or an age: "
+      .. "30m, 12h, 7d, 2w."),
     option(parser, "--to-date", "DATE", "Runs created at DATE or earlier; a day counts to its end."),
     option(parser, "--sort-by", "FIELD", "The server's order (default: created_at)."))
   add_list_options(parser, "run")
@@ -115,10 +126,7 @@ function verbs.list(root)
     "retab-runs -w wf_abc -o csv --all > runs.csv",
     "retab-runs --from-date 2026-01-01 --all --resume runs.jsonl",
     "retab-runs -s running -o ids | xargs retab-runs watch",
-    "", "The columns: id status score completed_document_count total_document_count error_count created_at started_at",
-    "completed_at duration_ms block_id block_type workflow_id workflow_version_id experiment_id trigger_type n_consensus,",
-    "and documents (done/total) in tables.",
-  })
+  }, columns.runs)
 end
 
 function verbs.get(root)
@@ -149,9 +157,7 @@ function verbs.results(root)
   examples(parser, {
     "retab-runs results exprun_1", "retab-runs results exprun_1 --all -o csv > results.csv",
     "retab-runs results exprun_1 --columns document_id,status,lifecycle.message",
-    "", "The columns: id status document_id created_at started_at completed_at duration_ms attempt operation artifact_id",
-    "block_type experiment_run_id experiment_id.",
-  })
+  }, columns.results)
 end
 
 function verbs.metrics(root)
@@ -210,16 +216,19 @@ Examples:
   retab-runs watch                        what is running, until it has ended
 
 The key is read from RETAB_API_KEY, never from the command line, where others could see it.
-Columns that do not fit the terminal are left out; COLUMNS, exported, sets the width. A pipe or a file gets all of them.
-NO_COLOR turns colours off, CLICOLOR_FORCE=1 on.
-Exit status: 0 done, 1 the API or the network failed, 2 wrong usage, 3 a watched run ended in error or was cancelled,
-130 interrupted, 141 nobody read the output.]]
+Columns that do not fit the terminal are left out; COLUMNS, exported, sets the width.
+A pipe or a file gets all of them. NO_COLOR turns colours off, CLICOLOR_FORCE=1 on.
+
+Exit status: 0 done, 1 the API or the network failed, 2 wrong usage, 3 a watched run ended in
+error or was cancelled, 130 interrupted, 141 nobody read the output.]]
 
 -- ---- parsing ----
 
 --- Options that stand before a verb; true: a value follows.
-local before_verb = { ["--base-url"] = true, ["--auth"] = true, ["--timeout"] = true, ["--debug"] = false, ["-q"] = false,
-  ["--quiet"] = false }
+local before_verb = {
+  ["--base-url"] = true, ["--auth"] = true, ["--timeout"] = true,
+  ["--debug"] = false, ["-q"] = false, ["--quiet"] = false,
+}
 
 local function add_common_options(root)
   option(root, "--base-url", "URL", "The API's address (default: RETAB_API_BASE_URL, https://api.retab.com).")
@@ -233,7 +242,7 @@ end
 --- Creates the parser.
 --- @param version string what --version prints
 function arguments.parser(version)
-  local root = argparse("retab-runs", "Experiment runs of Retab: lists, follows, compares, starts and cancels them.", epilog)
+  local root = argparse("retab-runs", "Lists, follows, compares, starts and cancels experiment runs of Retab.", epilog)
   root:help_max_width(100):help_description_margin(30):command_target "verb":require_command(false)
   root:usage "Usage: retab-runs [COMMAND] [options]      without a COMMAND: list"
   add_common_options(root)

@@ -1,5 +1,5 @@
---- chart.lua: --chart: the scores over time, and the share of each status, drawn with block characters. It keeps the time
---- and the score of each run, and nothing else.
+--- chart.lua: --chart: the scores over time, and the share of each status, drawn with block characters. It keeps the
+--- time and the score of each run, and nothing else.
 local columns = require "retab.cli.columns"
 local dates = require "retab.dates"
 local terminal = require "retab.cli.terminal"
@@ -74,7 +74,9 @@ local function score_lines(self, width)
   lines[#lines + 1] = (" "):rep(axis_width) .. "└" .. ("─"):rep(room)
   local first, last = day_of(oldest), day_of(newest)
   local gap = room - #first - #last
-  lines[#lines + 1] = (" "):rep(axis_width + 1) .. first .. (gap > 0 and newest > oldest and (" "):rep(gap) .. last or "")
+  local dates_line = (" "):rep(axis_width + 1) .. first
+  if gap > 0 and newest > oldest then dates_line = dates_line .. (" "):rep(gap) .. last end
+  lines[#lines + 1] = dates_line
   return lines
 end
 

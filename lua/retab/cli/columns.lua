@@ -1,5 +1,5 @@
---- columns.lua: the columns of runs and of results: where their values are, and how a person sees them. A second path is
---- that of the other shape in which servers send a run.
+--- columns.lua: the columns of runs and of results: where their values are, and how a person sees them. A second path
+--- is that of the other shape in which servers send a run.
 local core = require "retab.core"
 local text = require "retab.cli.text"
 
@@ -168,13 +168,14 @@ local function find(list, name)
     if column.name == name then return column end
   end
   if name == "documents" and list == columns.runs then return columns.documents end
-  local is_path = name:find(".", 1, true) and not name:find "^%." and not name:find "%.$" and not name:find("..", 1, true)
+  local is_path = name:find(".", 1, true) and not ("." .. name .. "."):find("..", 1, true)
   if is_path then
     return { name = name, title = name:upper(), paths = { name }, read = reader(name), show = show, is_flexible = true }
   end
   local near = text.nearest(name, names_of(list))
-  return nil, ("unknown column '%s'%s"):format(text.clean(name), near and (". Did you mean '%s'?"):format(near)
-    or ".\nThe columns are: " .. table.concat(names_of(list), ", ") .. ",\nand paths with a dot such as timing.created_at.")
+  if near then return nil, ("unknown column '%s'. Did you mean '%s'?"):format(text.clean(name), near) end
+  return nil, ("unknown column '%s'.\nThe columns are: %s,\nand paths with a dot such as timing.created_at.")
+    :format(text.clean(name), table.concat(names_of(list), ", "))
 end
 
 --- Returns the columns with these names.

@@ -49,7 +49,8 @@ end
 
 --- Creates a table whose columns only grow from page to page. Where that changes which ones are shown, their names come
 --- again.
---- @param columns table { { title =, is_flexible =, is_right = }, ... } by their worth: the last ones are left out first
+--- @param columns table { { title =, is_flexible =, is_right = }, ... } by their worth: the last ones are left out
+---   first
 --- @param room number
 --- @param paint function|nil (index of a column, cell, padded cell) -> string: adds colours
 --- @return function page_of takes an array of rows, each an array of texts; returns the lines as one text

@@ -14,8 +14,8 @@ local default_limit = 20 -- the API's own
 local chart_limit = 100 -- a chart of fewer runs says little
 
 local filters = {
-  list = { "workflow_id", "experiment_id", "block_id", "status", "exclude_status", "trigger_type", "from_date", "to_date",
-    "sort_by", "before", "after", "limit", "order" },
+  list = { "workflow_id", "experiment_id", "block_id", "status", "exclude_status", "trigger_type", "from_date",
+    "to_date", "sort_by", "before", "after", "limit", "order" },
   results = { "run_id", "before", "after", "limit", "order" },
 }
 
@@ -38,7 +38,8 @@ local function sorted(arguments, kind, sink)
   local name, direction = arguments.sort:match "^(.-):?(%l*)$"
   if name == "" or not arguments.sort:find ":" then name, direction = arguments.sort, "asc" end
   if direction ~= "asc" and direction ~= "desc" then
-    words.fail_usage(("bad --sort: '%s' is neither %s:asc nor %s:desc"):format(arguments.sort, name, name), arguments.verb)
+    words.fail_usage(("bad --sort: '%s' is neither %s:asc nor %s:desc"):format(arguments.sort, name, name),
+      arguments.verb)
   end
   local chosen, problem = columns.choose(kind.columns, name)
   if not chosen then words.fail_usage(problem, arguments.verb) end

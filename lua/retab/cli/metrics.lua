@@ -39,7 +39,10 @@ local function table_of(titles, rows)
   if not rows[1] then return "" end
   local chosen = {}
   for index, title in ipairs(titles) do
-    chosen[index] = { title = title[1], is_flexible = index == 1 or title.is_flexible, is_right = title.is_right, is_change = title.is_change }
+    chosen[index] = {
+      title = title[1], is_flexible = index == 1 or title.is_flexible, is_right = title.is_right,
+      is_change = title.is_change,
+    }
   end
   local paint = terminal.has_colours(1) and function(index, cell, padded)
     return chosen[index].is_change and paint_change(cell, padded) or padded
@@ -109,8 +112,8 @@ end
 local views = {}
 
 function views.summary(received)
-  local written = heading(("Run %s of %s (%s)"):format(columns.show(received.run_id), columns.show(received.experiment_id),
-    columns.show(received.block_type)), received)
+  local written = heading(("Run %s of %s (%s)"):format(columns.show(received.run_id),
+    columns.show(received.experiment_id), columns.show(received.block_type)), received)
   if type(received.scored_document_count) == "number" then
     written = ("%sScored %d of %s\n"):format(written, received.scored_document_count,
       text.count(tonumber(received.total_document_count) or received.scored_document_count, "document"))
@@ -131,7 +134,8 @@ function views.by_target(received)
   local confusion = type(received.confusion) == "table" and received.confusion or {}
   return heading(("Target %s of run %s"):format(columns.show(received.target), columns.show(received.run_id)), received)
     .. scored_table("DOCUMENT", received.documents, name_of_document, true)
-    .. numbers_table("TAKEN FROM", "SHARE", confusion.flow_from) .. numbers_table("GIVEN TO", "SHARE", confusion.flow_to)
+    .. numbers_table("TAKEN FROM", "SHARE", confusion.flow_from)
+    .. numbers_table("GIVEN TO", "SHARE", confusion.flow_to)
 end
 
 function views.votes(received)
@@ -155,7 +159,8 @@ function views.stale_metrics(received)
   local written = ("%s\nThe last run is %s, with a score of %s.\n"):format(columns.show(received.message),
     columns.show(last.run_id), score(last.score))
   if reasons[1] then written = written .. "Why: " .. table.concat(reasons, ", ") .. "\n" end
-  return text.clean_lines(written .. "To measure again: retab-runs create " .. columns.show(received.experiment_id) .. "\n")
+  written = ("%sTo measure again: retab-runs create %s\n"):format(written, columns.show(received.experiment_id))
+  return text.clean_lines(written)
 end
 
 function views.no_metrics(received)

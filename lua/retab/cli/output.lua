@@ -1,8 +1,8 @@
---- output.lua: the ways to print the items of a list: as a table, JSON, JSON lines, CSV or ids. Each takes page after page
---- and keeps nothing of them.
+--- output.lua: the ways to print the items of a list: as a table, JSON, JSON lines, CSV or ids. Each takes page after
+--- page and keeps nothing of them.
 ---
---- An output has: fields (the paths that it reads of an item), page(items, texts), and finish() where something follows the
---- last page. `texts` is a function that returns the server's own bytes of the items; wants_texts: it is called.
+--- An output has: fields (the paths that it reads of an item), page(items, texts), and finish() where something follows
+--- the last page. `texts` is a function that returns the server's own bytes of the items; wants_texts: it is called.
 local columns = require "retab.cli.columns"
 local csv = require "retab.cli.csv"
 local grid = require "retab.cli.grid"

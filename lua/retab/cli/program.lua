@@ -7,8 +7,8 @@ local words = require "retab.cli.words"
 
 local program = {}
 
---- Percent of the memory in use that the next collection waits for. A page lives for milliseconds: memory stays below some
---- megabytes, and 20,000 rows take a fifth less time than with Lua's 200.
+--- Percent of the memory in use that the next collection waits for. A page lives for milliseconds: memory stays below
+--- some megabytes, and long walks take less time than with Lua's 200.
 local garbage_pause = 1000
 
 --- What runs each verb: a module with run(arguments, session), which returns an exit status, or nil for 0.

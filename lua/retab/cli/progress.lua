@@ -1,5 +1,5 @@
---- progress.lua: the line on stderr that tells how far a long walk is. It is for people: it shows nothing where stderr is
---- no terminal, nor in the first second.
+--- progress.lua: the line on stderr that tells how far a long walk is. It is for people: it shows nothing where stderr
+--- is no terminal, nor in the first second.
 local dates = require "retab.dates"
 local terminal = require "retab.cli.terminal"
 local text = require "retab.cli.text"
@@ -27,8 +27,8 @@ local function duration(seconds)
 end
 
 --- Creates the progress of a walk.
---- @param rules table now (a function that returns seconds), noun ("run"), and of a walk over a range of dates oldest and
----   newest (epoch seconds) and is_ascending
+--- @param rules table now (a function that returns seconds), noun ("run"), and of a walk over a range of dates
+---   oldest and newest (epoch seconds) and is_ascending
 function progress.new(rules)
   local self = setmetatable({ rules = rules, began = rules.now(), drawn_at = 0, is_drawn = false }, Progress)
   terminal.before_writing(function() self:clear() end)

@@ -56,8 +56,8 @@ function Session:keep_texts()
   self.texts = {}
 end
 
---- Keeps the texts of the items of a body. The slices of a parallel walk overlap: an item that was printed with the last
---- pages is not kept again.
+--- Keeps the texts of the items of a body. The slices of a parallel walk overlap: an item that was printed with the
+--- last pages is not kept again.
 function Session:keep(body)
   local page = core.envelope(body, { fields = { "id" }, null = core.null })
   for index, item in ipairs(page and core.items(body) or {}) do

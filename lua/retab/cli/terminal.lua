@@ -1,5 +1,5 @@
---- terminal.lua: what is known of the terminal: its size, and if colours may be used; writing to it. It knows nothing of
---- what is written.
+--- terminal.lua: what is known of the terminal: its size, and if colours may be used; writing to it. It knows nothing
+--- of what is written.
 local terminal = {}
 
 local usual_width, usual_height = 80, 24

@@ -1,5 +1,5 @@
---- watch.lua: the verb `watch`: looks at runs again and again until all have ended. On a terminal the table is redrawn in
---- place; elsewhere each change is a line.
+--- watch.lua: the verb `watch`: looks at runs again and again until all have ended. On a terminal the table is redrawn
+--- in place; elsewhere each change is a line.
 local columns = require "retab.cli.columns"
 local output = require "retab.cli.output"
 local terminal = require "retab.cli.terminal"
@@ -15,7 +15,8 @@ local most_not_found = 2 -- a server can need a moment to find a new run
 local ended = { completed = true, error = true, cancelled = true }
 local unended = { "running", "queued", "pending" }
 
-local shown = assert(columns.choose(columns.runs, "id,status,documents,score,error_count,duration_ms,created_at,block_id"))
+local shown = assert(columns.choose(columns.runs,
+  "id,status,documents,score,error_count,duration_ms,created_at,block_id"))
 
 local function status_of(run)
   return type(run.lifecycle) == "table" and run.lifecycle.status or nil
