@@ -121,7 +121,7 @@ local function walk(arguments, kind, session, sink, pages)
       return texts
     end)
     count, number, last = count + #page.data, number + 1, page
-    if line then line:update(count, number, page.data[#page.data]) end
+    if line then line:update(count, number, page.data) end
   end
   if sink.finish then sink.finish() end
   return count, number, last
@@ -131,7 +131,7 @@ end
 function listing.run(arguments, session)
   local kind = kinds[arguments.verb]
   local sink = open_sink(arguments, kind)
-  if sink.is_complete then return terminal.exit.done end
+  if sink.is_complete then return nil end
   local is_walk = arguments.all or arguments.max_items or arguments.resume or arguments.parallel
   local ok, pages = pcall(open, arguments, kind, session, sink, is_walk)
   if not ok then words.fail_usage(words.of_misuse(pages), arguments.verb) end

@@ -37,7 +37,7 @@ function program.run(given)
   end)
   if ok then return result or 0 end
   if tostring(result):find "interrupted!$" then
-    if terminal.on_interrupt then terminal.on_interrupt() end
+    terminal.stop()
     return terminal.exit.interrupt
   end
   terminal.say("retab-runs: " .. text.clean_lines(tostring(result)))

@@ -37,7 +37,10 @@ end
 
 --- Removes the line, so that something else can be written.
 function Progress:clear()
-  if self.is_drawn then io.stderr:write "\r\27[K" end
+  if self.is_drawn then
+    io.stderr:write "\r\27[K"
+    io.stderr:flush()
+  end
   self.is_drawn = false
 end
 
@@ -45,8 +48,11 @@ end
 local function share_of(self, last)
   local rules = self.rules
   local time = rules.oldest and time_of(last)
-  if not time or rules.newest <= rules.oldest then return nil end
-  local share = (rules.newest - time) / (rules.newest - rules.oldest)
+  local oldest, newest = rules.oldest, rules.newest
+  -- the walk begins at its first run, which can be far from the end of the range
+  if rules.is_ascending then oldest = self.first or oldest else newest = self.first or newest end
+  if not time or newest <= oldest then return nil end
+  local share = (newest - time) / (newest - oldest)
   if rules.is_ascending then share = 1 - share end
   return math.max(0, math.min(1, share))
 end
@@ -54,14 +60,15 @@ end
 --- Draws the line again, where it is time to.
 --- @param count number of items so far
 --- @param pages number
---- @param last any the last item
-function Progress:update(count, pages, last)
+--- @param items table of the page
+function Progress:update(count, pages, items)
+  self.first = self.first or time_of(items[1])
   local now = self.rules.now()
   local elapsed = now - self.began
   if elapsed < first_shown or now - self.drawn_at < interval then return end
   local line = ("%s, %s, %.0f a second"):format(text.count(count, self.rules.noun), text.count(pages, "page"),
     count / elapsed)
-  local share = share_of(self, last)
+  local share = share_of(self, items[#items])
   if share and share > 0 then
     line = ("%s, %d %%, %s left"):format(line, math.floor(share * 100), duration(elapsed / share - elapsed))
   end

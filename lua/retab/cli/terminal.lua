@@ -95,6 +95,11 @@ function terminal.before_writing(f)
   before_writing = f
 end
 
+--- Removes what is drawn for the moment: the program is interrupted.
+function terminal.stop()
+  if before_writing then before_writing() end
+end
+
 --- Writes a line, or several, to stderr.
 --- @param message string clean
 function terminal.say(message)

@@ -52,7 +52,6 @@ end
 --- Shows runs as a table that is redrawn in place.
 local function redrawer(arguments)
   local drawn = 0
-  terminal.on_interrupt = function() io.stderr:write "\n" end
   return function(runs, count_ended, note)
     local written = output.lines_of(shown)(runs)
     local lines = {}
