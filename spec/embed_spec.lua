@@ -11,13 +11,22 @@ local function succeeds(command)
   return status == true or status == 0
 end
 
---- Returns the command of the first comment of sandbox.c, with another output.
-local function build_command(output)
-  local file = assert(io.open "examples/embed/sandbox.c")
+local function read(path)
+  local file = assert(io.open(path))
   local text = file:read "*a"
   file:close()
-  local command = text:match("\n %*     (cc .-)\n %*     RETAB"):gsub("\\\n %* +", ""):gsub("\n", "")
-  return (command:gsub("^cc %-o sandbox", function() return "cc -O1 -Wall -Wextra -Werror -o " .. output end))
+  return text
+end
+
+local guide = read "docs/embedding.md"
+
+--- Returns the command of the first comment of sandbox.c, with another output.
+local function build_command(output)
+  local text = read "examples/embed/sandbox.c"
+  local commands = text:match("\n( %*     cc .-\n) %*\n"):gsub("^ %* ", ""):gsub("\n %* ", "\n")
+  assert.is_truthy(guide:find(commands, 1, true), "docs/embedding.md has other commands")
+  local command = commands:match("^ +(cc .-)\n +RETAB"):gsub("\\\n +", "")
+  return (command:gsub("^cc %-o sandbox", function() return "cc -O0 -Wall -Wextra -Werror -o " .. output end))
 end
 
 describe("examples/embed", function()
@@ -56,11 +65,7 @@ describe("examples/embed", function()
     local pipe = io.popen(command)
     result.status = pipe:read "*n"
     pipe:close()
-    for _, name in ipairs { "stdout", "stderr" } do
-      local file = assert(io.open(directory .. "/" .. name))
-      result[name] = file:read "*a"
-      file:close()
-    end
+    for _, name in ipairs { "stdout", "stderr" } do result[name] = read(directory .. "/" .. name) end
     result.lines = program.lines(result.stdout)
     return result
   end
@@ -144,13 +149,6 @@ describe("examples/embed/haproxy", function()
     if remove then remove() end
   end)
 
-  local function read(path)
-    local file = assert(io.open(path))
-    local text = file:read "*a"
-    file:close()
-    return text
-  end
-
   --- Starts HAProxy on a socket in a directory of its own; `timeout` ends it if this process is killed.
   local function start(options)
     if not succeeds "haproxy -vv | grep -q 'Lua 5.3'" then pending "HAProxy with Lua 5.3 is not installed" end
@@ -177,7 +175,7 @@ describe("examples/embed/haproxy", function()
         return connection
       end
       connection:close()
-      assert(socket.gettime() < ends, "HAProxy does not listen: " .. read(directory .. "/log"))
+      if socket.gettime() > ends then error("HAProxy does not listen: " .. read(directory .. "/log")) end
       socket.sleep(0.02)
     end
   end
@@ -202,5 +200,36 @@ describe("examples/embed/haproxy", function()
     local response = connect():receive "*a"
     assert.truthy(response:find "^HTTP/1.%d 502 ", response)
     assert.truthy(response:find("Simulated failure", 1, true), response)
+  end)
+end)
+
+describe("docs/embedding.md", function()
+  --- Runs a block of the page in the program that it is for, and returns what this prints. `last` is a line that
+  --- is added to the block.
+  local function run(kind, version, command, input, last)
+    local linked = ("ldd $(command -v %s) | grep -q liblua%s"):format(kind, version)
+    if not succeeds(linked) then pending(("%s with Lua %s is not installed"):format(kind, version)) end
+    local directory, remove = interpreter.directory()
+    local text = assert(guide:match("\n```lua " .. kind .. "\n(.-)\n```"))
+    text = text:gsub("DIR/build", function() return os.getenv "BUILD" or "build" end):gsub("DIR/", "")
+    local file = assert(io.open(directory .. "/runs.lua", "w"))
+    file:write((text:gsub("exp_abc", "exp_0")), "\n", last or "", "\n")
+    file:close()
+    local pipe = io.popen(("printf '%s' | RETAB_API_KEY=key RETAB_API_BASE_URL='%s' timeout 60 %s%s/runs.lua 2>&1")
+      :format(input, (server:scenario { runs = 400 }), command, directory))
+    local output = pipe:read "*a"
+    pipe:close()
+    remove()
+    return output
+  end
+
+  it("has a filter for pandoc that lists runs", function()
+    local output = run("pandoc", "5.3", "pandoc --to=plain --lua-filter=", "Runs:\n\n```runs\nexp_0\n```\n")
+    assert.equal(5, select(2, output:gsub("%-   exprun_%x+ %l+\n", "")), output)
+  end)
+
+  it("has a script for mpv that lists runs", function()
+    local output = run("mpv", "5.2", "mpv --no-config --vo=null --ao=null --idle --script=", "", 'mp.command "quit"')
+    assert.equal(20, select(2, output:gsub("%[runs%] exprun_%x+ %l+", "")), output)
   end)
 end)

@@ -16,8 +16,7 @@
 int luaopen_retab_core(lua_State *L);
 int luaopen_retab_curl(lua_State *L);
 
-/* Enough for 20,000 runs in one table. It bounds Lua's memory: the option max_body_bytes bounds what libcurl receives.
- */
+/* It bounds the memory of Lua. The option max_body_bytes bounds what libcurl receives, which is outside of it. */
 #define MEMORY_LIMIT ((size_t)64 * 1024 * 1024)
 
 struct budget {
