@@ -27,7 +27,8 @@ local reports = setmetatable({}, { __mode = "k" })
 local function resume(thread, ...)
   local ok, problem = coroutine.resume(thread, ...)
   if ok then return end
-  local message = debug.traceback(thread, tostring(problem))
+  local message = tostring(problem)
+  if debug then message = debug.traceback(thread, message) end -- a sandbox can be without it
   local report = reports[thread]
   if not report then error(message, 0) end
   report(message)
@@ -65,7 +66,7 @@ end
 --- Reports an error where the host shows none.
 --- @param message string
 function task.report(message)
-  io.stderr:write(message, "\n")
+  if io then io.stderr:write(message, "\n") else print(message) end
 end
 
 --- Runs a function in a coroutine of its own, up to its first wait.

@@ -2,6 +2,7 @@
 --- make progress too.
 local bind = require "retab.driver.bind"
 local curl = require "retab.curl"
+local dates = require "retab.dates"
 local task = require "retab.task"
 
 local blocking = {}
@@ -12,8 +13,8 @@ Driver.__index = Driver
 --- Seconds: a wait that only the network or a timeout ends.
 local forever = 1e9
 
---- What `now` adds to the monotonic clock.
-local epoch = os.time() - curl.clock()
+--- What `now` adds to the monotonic clock. In a sandbox without `os`, `now` counts from another moment than 1970.
+local epoch = (dates.now() or curl.clock()) - curl.clock()
 
 function Driver:send(request)
   return self.pool:send(request)
