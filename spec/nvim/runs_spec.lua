@@ -361,6 +361,17 @@ describe("a refresh", function()
     assert.same({ hidden = 0, in_another_tab = 0 }, result)
   end)
 
+  it("writes nothing where nothing has changed", function()
+    local result = editor.on(server:scenario { runs = 10 }, counting .. [[
+      vim.cmd "Retab runs"
+      wait_for "10 runs"
+      local before, ticks = responses, vim.b.changedtick
+      wait("it comes again", function() return responses >= before + 3 end)
+      return { before = ticks, after = vim.b.changedtick }
+    ]], { globals = { retab = { refresh = 0.02 } } })
+    assert.equal(result.before, result.after)
+  end)
+
   it("does not come by itself where the interval is 0", function()
     local count = editor.on(server:scenario { runs = 10 }, counting .. [[
       vim.cmd "Retab runs"
@@ -466,7 +477,13 @@ describe("the window of a run", function()
     local change = math.abs(metrics.score - metrics.prior_score)
     assert.is_truthy(text:find(("%s %.3f against %.3f of %s"):format(arrow, change, metrics.prior_score,
       metrics.prior_run_id), 1, true), text)
-    for _, document in ipairs(metrics.documents) do assert.is_truthy(text:find(document.filename, 1, true), text) end
+    table.sort(metrics.documents, function(one, other) return one.score < other.score end)
+    local last = 0
+    for _, document in ipairs(metrics.documents) do
+      local at = text:find(("%s +%.3f"):format(document.filename:gsub("%p", "%%%0"), document.score))
+      assert.is_true(at and at > last, document.filename)
+      last = at
+    end
     for name in pairs(metrics.aggregate.likelihoods) do assert.is_truthy(text:find(name, 1, true), text) end
     assert.is_true(result.groups.RetabScore and result.groups.RetabLabel and result.groups.RetabCompleted)
     assert.same({ "editor", 0, true, "retab://runs/exp_0", "" },
