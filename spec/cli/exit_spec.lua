@@ -1,11 +1,9 @@
 --- How retab-runs ends: exit statuses and messages.
-local cjson = require "cjson"
 local program = require "spec.program"
-local text = require "retab.cli.text"
+local socket = require "socket"
 local tool = require "spec.cli.tool"
 
-local answering, ask, envelope, retab_runs, server, split = tool.answering, tool.ask, tool.envelope, tool.run, tool.server,
-  tool.split
+local answering, retab_runs, server, split = tool.answering, tool.run, tool.server, tool.split
 
 describe("retab-runs' end", function()
   local function fails(status, pattern, base_url, arguments, environment)
@@ -19,40 +17,78 @@ describe("retab-runs' end", function()
   it("is 2 for wrong usage, and nothing is sent", function()
     local base_url, id = server:scenario()
     local misuse = {
-      ["^retab%-runs: bad %-%-limit: 101 is not allowed, a whole number from 1 to 100"] = { "--limit", 101 },
-      ["^retab%-runs: %-%-limit takes a number, not 'many'\n"] = { "--limit", "many" },
-      ["^retab%-runs: bad %-%-status: \"done\" is not allowed, one of pending, "] = { "--status", "done" },
-      ["^retab%-runs: bad %-%-before: .* together with %-%-after"] = { "--before", "a", "--after", "b" },
-      ["^retab%-runs: bad %-%-from%-date: \"2026%-02%-30\" .* a date %(YYYY%-MM%-DD or RFC 3339%) is expected\n"] =
+      ["bad --limit: must be an integer from 1 to 100, got 101\n"] = { "--limit", 101 },
+      ["--limit takes a number, not 'many'\n"] = { "--limit", "many" },
+      ["'--status' must be one of 'pending', 'queued'"] = { "--status", "done" },
+      ["bad --before: must not be given together with --after\n"] = { "--before", "a", "--after", "b" },
+      ["bad --from-date: must be a date (YYYY-MM-DD, RFC 3339, or an age such as 30m, 12h, 7d, 2w), got"] =
         { "--from-date", "2026-02-30" },
-      ["^retab%-runs: bad %-%-from%-date: .* later than"] = { "--from-date", "2026-03-02", "--to-date", "2026-03-01" },
-      ["^retab%-runs: bad %-%-max%-items: 0 "] = { "--max-items", 0 },
-      ["^retab%-runs: bad %-%-timeout: 0 "] = { "--timeout", 0 },
-      ["^retab%-runs: bad %-%-experiment%-id: \"\" "] = { "--experiment-id", "" },
-      ["^retab%-runs: bad %-%-base%-url: plain http would show the key to the network: use https\n"] =
+      ["bad --from-date: must not be later than --to-date, got 2026-03-02 after 2026-03-01"] = { "--from-date", "2026-03-02", "--to-date", "2026-03-01" },
+      ["bad --max-items: must be an integer of at least 1, got 0\n"] = { "--max-items", 0 },
+      ["bad --timeout: must be a number of seconds above 0, got 0\n"] = { "--timeout", 0 },
+      ["bad --experiment-id: must be a string that is not empty"] = { "--experiment-id", "" },
+      ["bad --base-url: plain http would show the API key to the network: use https\n"] =
         { "--base-url", "http://api.example.com" },
-      ["^retab%-runs: unknown option '%-%-limt'\nDid you mean '%-%-limit'%?\nTry 'retab%-runs %-%-help'%.\n$"] =
-        { "--limt", 5 },
-      ["^retab%-runs: too many arguments\n"] = { "exp_0" },
-      ["^retab%-runs: unknown option '%-%-api%-key'"] = { "--api-key", "other" },
+      ["unknown option '--limt'\nDid you mean one of these: '--limit' '--sort'?\n"] = { "--limt", 5 },
+      ["unknown command 'wach'\nDid you mean 'watch'?\nTry 'retab-runs --help'.\n"] = { "wach" },
+      ["unknown option '--api-key'"] = { "--api-key", "other" },
+      ["--parallel needs --from-date"] = { "--parallel", 3 },
+      ["--columns is for tables and csv"] = { "--json", "--columns", "id" },
+      ["missing --document-id: the view 'by_document' needs it"] = { "metrics", "exprun_1", "--view", "by_document" },
+      ["bad --interval: must be a number of seconds above 0"] = { "watch", "exprun_1", "--interval", 0 },
     }
-    for pattern, arguments in pairs(misuse) do fails(2, pattern, base_url, arguments) end
-    fails(2, "^retab%-runs: no API key: set the environment variable RETAB_API_KEY\n$", base_url, {},
-      { RETAB_API_KEY = "" })
+    for message, arguments in pairs(misuse) do
+      local result = retab_runs(base_url, arguments)
+      assert.equal(2, result.status, message)
+      assert.equal("", result.stdout)
+      assert.truthy(result.stderr:find(message, 1, true), result.stderr)
+      assert.truthy(result.stderr:find "\nTry 'retab%-runs [%l -]*%-%-help'%.\n$", result.stderr)
+    end
+    fails(2, "^retab%-runs: no API key: set the environment variable RETAB_API_KEY\n", base_url, {}, { RETAB_API_KEY = "" })
     assert.same({}, server:requests(id))
   end)
 
-  it("is 1 where the API refuses, with all that is known on standard error", function()
-    local result = fails(1, "^retab: authentication error: Invalid API key\n", server:scenario { key = "another" }, {})
-    assert.truthy(result.stderr:find("request id: req_", 1, true))
-    fails(1, "^retab: decode error: ", answering("<html>", { type = "text/html" }), { "--json" })
-    fails(1, "^retab: api error: .*%*%*%*", answering('{"detail":"who is ' .. secret .. '?"}',
-      { fault = "status", code = 418 }), {})
+  it("names the variable that is wrong, and no option", function()
+    for name, value in pairs { RETAB_API_BASE_URL = "http://api.example.com", RETAB_BASE_URL = "nonsense" } do
+      local environment = { RETAB_API_BASE_URL = "", [name] = value }
+      local result = fails(2, "^retab%-runs: bad environment variable " .. name .. ": ", "", {}, environment)
+      assert.is_nil(result.stderr:find("--base-url", 1, true))
+    end
+    local result = fails(2, "^retab%-runs: bad environment variable RETAB_AUTH: ", "", {}, { RETAB_AUTH = "basic" })
+    assert.is_nil(result.stderr:find("--auth", 1, true))
   end)
 
-  it("is 1 where nobody answers", function()
-    fails(1, "^retab: connection error: ", "http://127.0.0.1:1", {})
-    fails(1, "^retab: timeout error: ", server:scenario { latency = 30 }, { "--timeout", 0.05 })
+  it("is 1 where the API refuses, with the reason, the request id and a hint", function()
+    local result = fails(1, "^retab%-runs: Invalid API Key%.\n", server:scenario { key = "another" }, {})
+    assert.truthy(result.stderr:find("request id: req_", 1, true))
+    assert.truthy(result.stderr:find("hint: check RETAB_API_KEY; if it is right, try --auth bearer\n", 1, true))
+    result = fails(1, "Invalid API Key", server:scenario { key = "another" }, { "--auth", "bearer" })
+    assert.truthy(result.stderr:find("try --auth api-key\n", 1, true))
+    fails(1, "is not JSON but text/html", answering("<html>", { type = "text/html" }), { "--json" })
+    fails(1, "%*%*%*", answering('{"detail":"who is ' .. tool.secret .. '?"}', { fault = "status", code = 418 }), {})
+  end)
+
+  it("has no hint with a name of the Lua library", function()
+    local names = { "base_url", "max_body_bytes", "max_retries", "api_key", "ca_file", "connect_timeout", "allow_http",
+      "auth =", "after:" }
+    local scenarios = { { fault = "type", type = "text/html", times = 0 }, { fault = "cursor", cycle = 1 } }
+    for _, code in ipairs { 302, 400, 401, 403, 404, 405, 409, 418, 422, 429, 500, 503 } do
+      scenarios[#scenarios + 1] = { fault = "status", code = code, times = 0, retry_after = "1000" }
+    end
+    for _, options in ipairs(scenarios) do
+      local result = retab_runs(server:scenario(options), { "--all" })
+      assert.equal(1, result.status, options.code)
+      assert.truthy(result.stderr:find("\n  hint: ", 1, true), result.stderr)
+      for _, name in ipairs(names) do
+        assert.is_nil(result.stderr:gsub("request: [^\n]*", ""):find(name, 1, true), result.stderr)
+      end
+    end
+  end)
+
+  it("is 1 where nobody listens", function()
+    fails(1, "^retab%-runs: .-connect", "http://127.0.0.1:1", {})
+    local result = fails(1, "hint: [^\n]*%-%-timeout", server:scenario { latency = 30 }, { "--timeout", 0.05 })
+    assert.truthy(result.stderr:find("error: timeout", 1, true))
   end)
 
   it("is 1 after a failure on the way: what came is printed, and how to go on", function()
@@ -60,7 +96,24 @@ describe("retab-runs' end", function()
     local result = retab_runs(base_url, { "--all" })
     assert.equal(1, result.status)
     assert.equal(101, #result.lines)
-    assert.truthy(result.stderr:find("resume with after: " .. split(result.lines[101])[1], 1, true))
+    assert.truthy(result.stderr:find("to go on: add --after " .. split(result.lines[101])[1], 1, true))
+  end)
+
+  it("lets no control byte of a header reach the terminal", function()
+    local listening = assert(socket.bind("127.0.0.1", 0))
+    local _, port = listening:getsockname()
+    local output = io.popen(("RETAB_API_KEY=k RETAB_API_BASE_URL=http://127.0.0.1:%d scripts/lua %s bin/retab-runs 2>&1")
+      :format(port, program.version))
+    listening:settimeout(30)
+    local peer = assert(listening:accept())
+    repeat until peer:receive("*l") == ""
+    peer:send("HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\nx-request-id: a\15531mb\127c\r\n"
+      .. 'Content-Length: 2\r\n\r\n{}')
+    local text = output:read("*a")
+    output:close()
+    peer:close()
+    listening:close()
+    assert.truthy(text:find("request id: a\239\191\18931mb\239\191\189c\n", 1, true), text)
   end)
 
   it("is quiet where nobody reads any more", function()
@@ -88,14 +141,22 @@ describe("retab-runs' end", function()
 
   it("is 0 for --help and --version, without a key", function()
     local result = retab_runs("", { "--version" }, { RETAB_API_KEY = "" })
-    assert.truthy(result.stdout:find("^retab%-runs 0%.1%.0 %(Lua"))
+    assert.truthy(result.stdout:find("^retab%-runs %d+%.%d+%.%d+ %(Lua"))
     assert.equal(0, result.status)
+    for _, verb in ipairs { "list", "get", "watch", "results", "metrics", "create", "cancel", "completion" } do
+      result = retab_runs("", { verb, "--help" }, { RETAB_API_KEY = "" })
+      assert.equal(0, result.status)
+      assert.truthy(result.stdout:find("\nExamples:\n  ", 1, true), verb)
+      assert.truthy(result.stdout:find("retab-runs " .. verb, 1, true), verb)
+    end
     result = retab_runs("", { "--help" }, { RETAB_API_KEY = "" })
-    for _, option in ipairs { "workflow-id", "experiment-id", "block-id", "status", "exclude-status", "trigger-type",
-      "from-date", "to-date", "sort-by", "order", "before", "after", "limit", "all", "json", "max-items", "base-url",
-      "timeout", "version" } do
+    for _, option in ipairs { "base-url", "auth", "timeout", "debug", "version" } do
       assert.truthy(result.stdout:find("\n   %-%-" .. option:gsub("%-", "%%-") .. "[ \n]"), option)
     end
-    assert.equal(0, result.status)
+  end)
+
+  it("writes a line for each request with --debug", function()
+    local result = retab_runs(server:scenario(), { "--debug", "-q" })
+    assert.truthy(result.stderr:find "^retab: GET http://[^\n]+ %-> 200 in [^\n]+\n$")
   end)
 end)

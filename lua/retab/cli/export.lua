@@ -22,11 +22,11 @@ end
 --- @return number rows whole rows
 --- @return number stop the offset after the last whole row
 --- @return number start the offset at which the last whole row starts
-local function find_rows(file, is_csv)
+local function find_rows(file, size, is_csv)
   local rows, start, stop, offset, is_quoted = 0, 0, 0, 0, false
   local pattern = is_csv and '["\n]' or "\n"
   while true do
-    local chunk = file:read(chunk_bytes)
+    local chunk = offset < size and file:read(chunk_bytes) -- a device has no size, and perhaps no end
     if not chunk then return rows, stop, start end
     local place = 0
     while true do
@@ -86,9 +86,10 @@ end
 local function look_back(self)
   local file = io.open(self.path, "rb")
   if not file then return end
-  local rows, stop, start = find_rows(file, self.is_csv)
+  local size = file:seek "end" or 0
+  file:seek("set", 0)
+  local rows, stop, start = find_rows(file, size, self.is_csv)
   self.bytes = stop
-  local size = file:seek "end"
   self.is_partial = size ~= stop
   if self.is_csv and rows > 0 then
     file:seek("set", 0)
