@@ -7,10 +7,11 @@ describe("retab-runs --chart", function()
     local runs = {}
     for index, run in ipairs { { 1, "completed", "0.5" }, { 2, "completed", "0.75" }, { 3, "error", "null" },
       { 5, "completed", "1" } } do
-      runs[index] = ('{"id":"r%d","score":%s,"lifecycle":{"status":"%s"},"timing":{"created_at":"2026-05-0%dT00:00:00Z"}}')
-        :format(index, run[3], run[2], run[1])
+      runs[index] = ('{"id":"r%d","score":%s,"lifecycle":{"status":"%s"},"timing":{"created_at":"%s"}}')
+        :format(index, run[3], run[2], ("2026-05-0%dT00:00:00Z"):format(run[1]))
     end
-    local result = tool.run(tool.answering(tool.envelope(table.concat(runs, ","))), { "--chart", "-q" }, { COLUMNS = 48 })
+    local base_url = tool.answering(tool.envelope(table.concat(runs, ",")))
+    local result = tool.run(base_url, { "--chart", "-q" }, { COLUMNS = 48 })
     assert.equal([[
 Scores over time (3 scored runs; each column is a mean)
 1.000 ┤                                        █

@@ -23,13 +23,14 @@ describe("retab-runs' end", function()
       ["bad --before: must not be given together with --after\n"] = { "--before", "a", "--after", "b" },
       ["bad --from-date: must be a date (YYYY-MM-DD, RFC 3339, or an age such as 30m, 12h, 7d, 2w), got"] =
         { "--from-date", "2026-02-30" },
-      ["bad --from-date: must not be later than --to-date, got 2026-03-02 after 2026-03-01"] = { "--from-date", "2026-03-02", "--to-date", "2026-03-01" },
+      ["bad --from-date: must not be later than --to-date, got 2026-03-02 after 2026-03-01"] =
+        { "--from-date", "2026-03-02", "--to-date", "2026-03-01" },
       ["bad --max-items: must be an integer of at least 1, got 0\n"] = { "--max-items", 0 },
       ["bad --timeout: must be a number of seconds above 0, got 0\n"] = { "--timeout", 0 },
       ["bad --experiment-id: must be a string that is not empty"] = { "--experiment-id", "" },
       ["bad --base-url: plain http would show the API key to the network: use https\n"] =
         { "--base-url", "http://api.example.com" },
-      ["unknown option '--limt'\nDid you mean one of these: '--limit' '--sort'?\n"] = { "--limt", 5 },
+      ["unknown option '--limt'\nDid you mean '--limit'?\n"] = { "--limt", 5 },
       ["unknown command 'wach'\nDid you mean 'watch'?\nTry 'retab-runs --help'.\n"] = { "wach" },
       ["unknown option '--api-key'"] = { "--api-key", "other" },
       ["--parallel needs --from-date"] = { "--parallel", 3 },
@@ -44,7 +45,8 @@ describe("retab-runs' end", function()
       assert.truthy(result.stderr:find(message, 1, true), result.stderr)
       assert.truthy(result.stderr:find "\nTry 'retab%-runs [%l -]*%-%-help'%.\n$", result.stderr)
     end
-    fails(2, "^retab%-runs: no API key: set the environment variable RETAB_API_KEY\n", base_url, {}, { RETAB_API_KEY = "" })
+    fails(2, "^retab%-runs: no API key: set the environment variable RETAB_API_KEY\n", base_url, {},
+      { RETAB_API_KEY = "" })
     assert.same({}, server:requests(id))
   end)
 
@@ -102,8 +104,8 @@ describe("retab-runs' end", function()
   it("lets no control byte of a header reach the terminal", function()
     local listening = assert(socket.bind("127.0.0.1", 0))
     local _, port = listening:getsockname()
-    local output = io.popen(("RETAB_API_KEY=k RETAB_API_BASE_URL=http://127.0.0.1:%d scripts/lua %s bin/retab-runs 2>&1")
-      :format(port, program.version))
+    local command = "RETAB_API_KEY=k RETAB_API_BASE_URL=http://127.0.0.1:%d scripts/lua %s bin/retab-runs 2>&1"
+    local output = io.popen(command:format(port, program.version))
     listening:settimeout(30)
     local peer = assert(listening:accept())
     repeat until peer:receive("*l") == ""

@@ -4,8 +4,8 @@ local program = require "spec.program"
 local text = require "retab.cli.text"
 local tool = require "spec.cli.tool"
 
-local answering, ask, envelope, retab_runs, server, split = tool.answering, tool.ask, tool.envelope, tool.run, tool.server,
-  tool.split
+local answering, ask, envelope, retab_runs, server, split = tool.answering, tool.ask, tool.envelope, tool.run,
+  tool.server, tool.split
 
 local function widest(lines)
   local width = 0
@@ -110,7 +110,8 @@ exprun_855f747fc81370  completed  0.909  14/14  2026-05-20 11:58       0  1m32s
 
   it("is sorted by --sort, with what has no value last", function()
     local base_url = server:scenario()
-    for direction, is_before in pairs { asc = function(a, b) return a <= b end, desc = function(a, b) return a >= b end } do
+    local orders = { asc = function(a, b) return a <= b end, desc = function(a, b) return a >= b end }
+    for direction, is_before in pairs(orders) do
       local result = retab_runs(base_url, { "--columns", "score", "--sort", "score:" .. direction, "-n", 60 })
       local last, has_ended
       for index = 2, #result.lines do

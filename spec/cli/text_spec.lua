@@ -6,10 +6,12 @@ local shown = "\239\191\189"
 describe("text.clean", function()
   it("replaces controls, changes of direction and bytes that are not UTF-8", function()
     for given, expected in pairs {
-      ["plain"] = "plain", ["é 請 🎉"] = "é 請 🎉", ["a\27[2Jb"] = "a" .. shown .. "[2Jb", ["a\0b\127"] = "a" .. shown .. "b" .. shown,
+      ["plain"] = "plain", ["é 請 🎉"] = "é 請 🎉", ["a\27[2Jb"] = "a" .. shown .. "[2Jb",
+      ["a\0b\127"] = "a" .. shown .. "b" .. shown,
       ["a\15531m"] = "a" .. shown .. "31m", ["é\155"] = "é" .. shown, ["\155\155"] = shown .. shown,
       ["\194\155"] = shown, ["\226\128\174x"] = shown .. "x", ["\226\129\166"] = shown, ["\226\128\142"] = shown,
-      ["\226\128\168"] = shown, ["\216\156"] = shown, ["\192\155"] = shown .. shown, ["\224\130\155"] = shown .. shown .. shown,
+      ["\226\128\168"] = shown, ["\216\156"] = shown, ["\192\155"] = shown .. shown,
+      ["\224\130\155"] = shown .. shown .. shown,
       ["\237\160\128"] = shown .. shown .. shown, ["\244\144\128\128"] = shown:rep(4), ["a\195"] = "a" .. shown,
       ["\226\128"] = shown .. shown,
     } do

@@ -44,7 +44,8 @@ describe("retab-runs create", function()
       local base_url = server:scenario { outcome = outcome }
       local result = retab_runs(base_url, { "create", "exp_0", "--wait", "--interval", 0.01 })
       assert.equal(status, result.status, result.stderr)
-      assert.truthy(result.stdout:find("exprun_%x+ pending .*exprun_%x+ running .*exprun_%x+ " .. outcome), result.stdout)
+      local expected = "exprun_%x+ pending .*exprun_%x+ running .*exprun_%x+ " .. outcome
+      assert.truthy(result.stdout:find(expected), result.stdout)
     end)
   end
 end)
@@ -90,7 +91,8 @@ describe("retab-runs watch", function()
   end)
 
   it("gives up after --deadline", function()
-    local result = retab_runs(server:scenario(), { "watch", "exprun_98aeeb472248f4", "--interval", 0.05, "--deadline", 0.2 })
+    local running = "exprun_98aeeb472248f4"
+    local result = retab_runs(server:scenario(), { "watch", running, "--interval", 0.05, "--deadline", 0.2 })
     assert.equal(1, result.status)
     assert.truthy(result.stderr:find("0 of 1 run ended within 0.2 s", 1, true))
   end)

@@ -42,7 +42,8 @@ local views = { summary = true, by_document = true, by_target = true, votes = tr
 --- @return string
 function words.of_misuse(message)
   message = words.translate(tostring(message):gsub("^[^\n]-:%d+: ", ""))
-  message = message:gsub("later than to_date", "later than 'to_date'"):gsub("^bad %a+ '", "bad '"):gsub("^missing %a+ '", "missing '")
+  message = message:gsub("later than to_date", "later than 'to_date'")
+  message = message:gsub("^bad %a+ '", "bad '"):gsub("^missing %a+ '", "missing '")
   message = message:gsub("option 'parallel' needs the parameter", "option 'parallel' needs")
   message = message:gsub("^option '", "'")
   return (message:gsub("'([%l_]+)'", function(name)
