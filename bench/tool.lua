@@ -30,7 +30,8 @@ local contenders = { { name = "library", run = run(("lua5.4 %s '%s' %d"):format(
 for index, format in ipairs(formats) do
   contenders[index + 1] = {
     name = format,
-    run = run(("RETAB_API_KEY=bench RETAB_API_BASE_URL='%s' lua5.4 bin/retab-runs --all -q -o %s"):format(base_url, format)),
+    run = run(("RETAB_API_KEY=bench RETAB_API_BASE_URL='%s' lua5.4 bin/retab-runs --all -q -o %s"):format(base_url,
+      format)),
   }
 end
 local seconds = measure.rounds(rounds, contenders)
