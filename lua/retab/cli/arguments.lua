@@ -211,8 +211,8 @@ local order = { "list", "get", "watch", "results", "metrics", "create", "cancel"
 local epilog = [[
 Examples:
   retab-runs                              the newest runs
-  retab-runs -e exp_abc -s completed      of an experiment, in a status
-  retab-runs list --help                  all filters and outputs
+  retab-runs --experiment-id exp_abc      of an experiment (list --help shows all filters)
+  retab-runs -s error --from-date 7d --all -o csv > failed.csv
   retab-runs watch                        what is running, until it has ended
 
 The key is read from RETAB_API_KEY, never from the command line, where others could see it.
