@@ -4,60 +4,28 @@
 
 #include "text.h"
 
-/* The text up to `end` is still to be read, backwards. */
-struct tail {
-    const char *start, *end;
-};
-
 struct value {
     const char *bytes; /* NULL for null */
     size_t length;
 };
 
-static void skip_space(struct tail *t)
+/* Functions that read return the position after the token and white space; or NULL, also if `p` is NULL. */
+
+static const char *read_token(const char *p, const char *token)
 {
-    while (t->end > t->start && strchr(" \n\r\t", t->end[-1]) != NULL && t->end[-1] != '\0') {
-        t->end--;
-    }
+    return p != NULL && strncmp(p, token, strlen(token)) == 0 ? retab_text_space(p + strlen(token)) : NULL;
 }
 
-/* Reads a token of these bytes, and white space before it. Returns 0 where there is something else. */
-static int read_token(struct tail *t, const char *token)
+/* Reads a string of plain bytes, or null. */
+static const char *read_value(const char *p, const char *end, struct value *value)
 {
-    const size_t length = strlen(token);
-    if ((size_t)(t->end - t->start) < length || memcmp(t->end - length, token, length) != 0) {
-        return 0;
+    if (p == NULL || *p != '"') {
+        *value = (struct value){NULL, 0};
+        return read_token(p, "null");
     }
-    t->end -= length;
-    skip_space(t);
-    return 1;
-}
-
-/* Reads a string from its closing quote on. Its opening quote has no backslash before it, since the token that the
- * caller reads next stands there. */
-static int read_string(struct tail *t, struct value *value)
-{
-    if (t->end == t->start || t->end[-1] != '"') {
-        return 0;
-    }
-    const char *const close = t->end - 1;
-    const char *p = close;
-    while (p > t->start && retab_text_is_plain(p[-1])) {
-        p--;
-    }
-    if (p == t->start || p[-1] != '"') {
-        return 0;
-    }
-    *value = (struct value){p, (size_t)(close - p)};
-    t->end = p - 1;
-    skip_space(t);
-    return 1;
-}
-
-static int read_value(struct tail *t, struct value *value)
-{
-    *value = (struct value){NULL, 0};
-    return read_token(t, "null") || read_string(t, value);
+    const char *const close = retab_text_plain(p + 1, end);
+    *value = (struct value){p + 1, (size_t)(close - p) - 1};
+    return read_token(close, "\"");
 }
 
 static int is_key(const struct value *key, const char *name)
@@ -65,41 +33,39 @@ static int is_key(const struct value *key, const char *name)
     return key->length == strlen(name) && memcmp(key->bytes, name, key->length) == 0;
 }
 
-/* Reads a member: its value, its colon and its key. */
-static int read_member(struct tail *t, struct value *key, struct value *value)
+/* Returns the position of the last key list_metadata, or NULL. A comma or a brace stands before it, so its quote begins
+ * a string. */
+static const char *find_metadata(const char *text, const char *end)
 {
-    return read_value(t, value) && read_token(t, ":") && read_string(t, key);
+    static const char key[] = "\"list_metadata\"";
+    const size_t length = sizeof key - 1;
+    const char *p = (size_t)(end - text) > length ? end - length : text;
+    while (p > text && (*p != '"' || memcmp(p, key, length) != 0)) {
+        p--;
+    }
+    const char *before = p;
+    while (before > text && strchr(" \n\r\t", before[-1]) != NULL) {
+        before--;
+    }
+    return before > text && (before[-1] == ',' || before[-1] == '{') ? read_token(p, key) : NULL;
 }
 
 enum retab_tail retab_tail_after(const char *text, size_t length, const char **cursor, size_t *cursor_length)
 {
-    struct tail t = {text, text + length};
+    const char *const end = text + length;
     struct value key, value, after = {NULL, 0};
-    int befores = 0, afters = 0;
-    skip_space(&t);
-    if (!read_token(&t, "}") || !read_token(&t, "}")) {
-        return RETAB_TAIL_NOT_PLAIN;
+    int seen[2] = {0, 0}; /* before, after */
+    const char *p = read_token(read_token(find_metadata(text, end), ":"), "{");
+    for (int is_first = 1; p != NULL && *p != '}'; is_first = 0) {
+        p = read_value(is_first ? p : read_token(p, ","), end, &key);
+        p = read_value(read_token(p, ":"), end, &value);
+        const int is_after = p != NULL && is_key(&key, "after");
+        if (p == NULL || (!is_after && !is_key(&key, "before")) || seen[is_after]++ > 0) {
+            return RETAB_TAIL_NOT_PLAIN;
+        }
+        after = is_after ? value : after;
     }
-    int is_over = read_token(&t, "{");
-    while (!is_over) {
-        if (!read_member(&t, &key, &value)) {
-            return RETAB_TAIL_NOT_PLAIN;
-        }
-        if (is_key(&key, "after")) {
-            after = value;
-            afters++;
-        } else if (is_key(&key, "before")) {
-            befores++;
-        } else {
-            return RETAB_TAIL_NOT_PLAIN;
-        }
-        is_over = read_token(&t, "{");
-        if (afters > 1 || befores > 1 || (!is_over && !read_token(&t, ","))) {
-            return RETAB_TAIL_NOT_PLAIN;
-        }
-    }
-    if (!read_token(&t, ":") || !read_string(&t, &key) || !is_key(&key, "list_metadata") ||
-        (!read_token(&t, ",") && !read_token(&t, "{"))) {
+    if (read_token(read_token(p, "}"), "}") != end) {
         return RETAB_TAIL_NOT_PLAIN;
     }
     *cursor = after.bytes;

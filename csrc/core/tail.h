@@ -13,10 +13,9 @@ enum retab_tail {
     RETAB_TAIL_NOT_PLAIN /* decode first */
 };
 
-/* Reads `list_metadata.after` backwards from the end of a text. The tail is plain if list_metadata is the last member
- * of the text and has no members but before and after, each once at most, each null or a string of plain bytes. Then
- * decoding finds the same cursor, if it accepts the text at all: outside of strings, what is read is all that comes
- * last, and of two equal keys the last one counts. */
+/* Reads `list_metadata.after` from a text that ends in a NUL. The tail is plain if list_metadata is the last member of
+ * the text and has no members but before and after, each once at most, each null or a string of plain bytes. Then
+ * decoding finds the same cursor, if it accepts the text at all: of two equal keys the last one counts. */
 enum retab_tail retab_tail_after(const char *text, size_t length, const char **cursor, size_t *cursor_length);
 
 #pragma GCC visibility pop
