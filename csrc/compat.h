@@ -69,6 +69,23 @@ static inline void retab_compat_setfuncs(lua_State *L, const luaL_Reg *functions
 /* Lua 5.3 and later keep integers apart from floats. */
 #define RETAB_HAS_INTEGERS (LUA_VERSION_NUM >= 503)
 
+/* Pushes the metatable of a type, filled in unless it is complete: it is new, or memory ran out halfway. A complete one
+ * stays as it is: another copy of this build, which uses it too, may be unloaded first. `__gc` is the last of `meta`.
+ */
+static inline void retab_push_type(lua_State *L, const char *name, const luaL_Reg *meta, const luaL_Reg *methods)
+{
+    luaL_newmetatable(L, name);
+    lua_getfield(L, -1, "__gc");
+    const int is_complete = !lua_isnil(L, -1);
+    lua_pop(L, 1);
+    if (!is_complete) {
+        lua_newtable(L);
+        luaL_setfuncs(L, methods, 0);
+        lua_setfield(L, -2, "__index");
+        luaL_setfuncs(L, meta, 0);
+    }
+}
+
 /* Raises the error that Lua raises where it has no memory, for memory that is not Lua's. */
 static inline int retab_no_memory(lua_State *L)
 {

@@ -1551,3 +1551,30 @@ describe("A finalizer while the state is closed", function()
     assert.equal("abc2", (interpreter.run(code)))
   end)
 end)
+
+describe("Two copies of the library in one state", function()
+  it("can be closed in any order", function()
+    local output, status = interpreter.run([=[
+      require "retab.core"
+      local open = "luaopen_retab_core"
+      local loaded
+      for template in package.cpath:gmatch "[^;]+" do
+        local path = template:gsub("?", "retab/core")
+        local file = io.open(path, "rb")
+        if file then
+          local name = os.tmpname()
+          local copy = io.open(name, "wb")
+          copy:write(file:read "*a")
+          copy:close()
+          loaded = assert(package.loadlib(name, open))()
+          os.remove(name)
+          break
+        end
+      end
+      kept = { loaded.decode '{"a":1}', require("retab.core").decode '{"a":1}' }
+      io.stdout:write(kept[1].a, kept[2].a)
+    ]=])
+    assert.equal(0, status)
+    assert.equal("11", (output:gsub("%.0", "")))
+  end)
+end)

@@ -21,15 +21,14 @@ int retab_build_value(lua_State *L, struct retab_reader *reader, struct retab_sh
 /* Checks that only white space follows. */
 int retab_build_end(struct retab_reader *reader);
 
-/* Returns the kind of the next value, by its first byte: one of { [ " t f n, or 0 for a number and anything else. */
+/* Returns the kind of the next value, by its first byte: one of { [ " t f n, or '0' for a number and anything else. */
 char retab_build_peek(struct retab_reader *reader);
 
 /* Enters the object that retab_build_peek has seen. */
 int retab_build_enter(struct retab_reader *reader);
 
 /* Goes to the next member of the object that was entered last: pushes its key, stores the shape of its value, and
- * returns
- * 1. Returns 0 at the end of the object. is_first: whether it is the first one. */
+ * returns 1; or returns 0 at the end of the object. `at`: the shape of the object. */
 int retab_build_member(lua_State *L, struct retab_reader *reader, int is_first, struct retab_shape *at,
                        struct retab_shape **shape);
 

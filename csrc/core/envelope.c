@@ -17,31 +17,15 @@ struct envelope {
 
 /* ---- messages -------------------------------------------------------------------------------------- */
 
-static const char *kind_name(char kind)
-{
-    switch (kind) {
-    case '\0':
-        return "missing";
-    case '{':
-        return "an object";
-    case '[':
-        return "an array";
-    case '"':
-        return "a string";
-    case 't':
-    case 'f':
-        return "a boolean";
-    case 'n':
-        return "null";
-    default:
-        return "a number";
-    }
-}
+static const char *const kind_names[128] = {
+    ['\0'] = "missing",  ['{'] = "an object", ['['] = "an array", ['"'] = "a string",
+    ['t'] = "a boolean", ['f'] = "a boolean", ['n'] = "null",     ['0'] = "a number"};
 
 /* Pushes why the response is refused. Returns -1. */
 static int refuse(lua_State *L, const char *what, const char *name, char kind, const char *expected)
 {
-    lua_pushfstring(L, "the response is not %s: %s is %s, expected %s", what, name, kind_name(kind), expected);
+    lua_pushfstring(L, "the response is not %s: %s is %s, expected %s", what, name, kind_names[(unsigned char)kind],
+                    expected);
     return -1;
 }
 

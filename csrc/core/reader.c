@@ -31,11 +31,10 @@ static int collect(lua_State *L)
 
 static void push_new(lua_State *L)
 {
+    static const luaL_Reg meta[] = {{"__gc", collect}, {NULL, NULL}}, methods[] = {{NULL, NULL}};
     struct retab_reader *r = lua_newuserdatauv(L, sizeof *r, 1);
     memset(r, 0, sizeof *r);
-    luaL_newmetatable(L, READER); /* filled also if it exists: memory may have run out in between */
-    lua_pushcfunction(L, collect);
-    lua_setfield(L, -2, "__gc");
+    retab_push_type(L, READER, meta, methods);
     lua_setmetatable(L, -2);
 }
 

@@ -89,12 +89,8 @@ static int collect(lua_State *L)
 void retab_body_register(lua_State *L)
 {
     static const luaL_Reg meta[] = {
-        {"__gc", collect}, {"__close", close_it}, {"__len", length}, {"__tostring", to_string}, {NULL, NULL}};
+        {"__close", close_it}, {"__len", length}, {"__tostring", to_string}, {"__gc", collect}, {NULL, NULL}};
     static const luaL_Reg methods[] = {{"close", close_it}, {NULL, NULL}};
-    luaL_newmetatable(L, RETAB_BYTES); /* filled in also if it exists: memory may have run out halfway */
-    luaL_setfuncs(L, meta, 0);
-    lua_newtable(L);
-    luaL_setfuncs(L, methods, 0);
-    lua_setfield(L, -2, "__index");
+    retab_push_type(L, RETAB_BYTES, meta, methods);
     lua_pop(L, 1);
 }

@@ -425,19 +425,6 @@ static int clock_seconds(lua_State *L)
     return 1;
 }
 
-static void register_type(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFunction closer)
-{
-    luaL_newmetatable(L, name); /* filled in also if it exists: memory may have run out halfway */
-    lua_newtable(L);
-    luaL_setfuncs(L, methods, 0);
-    lua_setfield(L, -2, "__index");
-    lua_pushcfunction(L, closer);
-    lua_setfield(L, -2, "__gc");
-    lua_pushcfunction(L, closer);
-    lua_setfield(L, -2, "__close");
-    lua_pop(L, 1);
-}
-
 RETAB_EXPORT int luaopen_retab_curl(lua_State *L)
 {
     RETAB_CHECK_LUA(L);
@@ -450,17 +437,19 @@ RETAB_EXPORT int luaopen_retab_curl(lua_State *L)
                                             {"connections", pool_connections},
                                             {"close", pool_close},
                                             {NULL, NULL}};
+    static const luaL_Reg pool_meta[] = {{"__close", pool_close}, {"__gc", pool_close}, {NULL, NULL}};
     static const luaL_Reg transfer_methods[] = {{"cancel", transfer_cancel},
                                                 {"done", transfer_done},
                                                 {"id", transfer_id},
                                                 {"result", transfer_result},
                                                 {NULL, NULL}};
+    static const luaL_Reg transfer_meta[] = {{"__close", transfer_cancel}, {"__gc", transfer_cancel}, {NULL, NULL}};
     static const luaL_Reg functions[] = {{"pool", new_pool}, {"clock", clock_seconds}, {NULL, NULL}};
     if (retab_process_init() != 0) {
         return luaL_error(L, "libcurl cannot be initialized");
     }
-    register_type(L, POOL, pool_methods, pool_close);
-    register_type(L, TRANSFER, transfer_methods, transfer_cancel);
+    retab_push_type(L, POOL, pool_meta, pool_methods);
+    retab_push_type(L, TRANSFER, transfer_meta, transfer_methods);
     retab_body_register(L);
     luaL_newlib(L, functions);
     lua_pushliteral(L, RETAB_VERSION);
