@@ -13,8 +13,8 @@ struct exhaust_scenario {
     const char *name, *code;
 };
 
-/* An allocator that can be told to fail. While it is not Lua's own, a scenario sees the global FAILING as true, and need
- * not get what it asked for. `foreign`: other threads may free blocks of it a little later. */
+/* An allocator that can be told to fail. While it is not Lua's own, a scenario sees the global FAILING as true, and
+ * need not get what it asked for. `foreign`: other threads may free blocks of it a little later. */
 struct exhaust_allocator {
     const char *name;
     void (*fail)(long before, long failures); /* as heap_fail */
