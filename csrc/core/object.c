@@ -1,5 +1,7 @@
 #include "object.h"
 
+#include <string.h>
+
 /* ---- constructors ---------------------------------------------------------------------------------- */
 
 /* Pushes the constructor of an object and returns 1. Returns 0 if its shape has none, or if the Lua stack is too small:
@@ -114,7 +116,7 @@ static inline struct retab_shape *expected_key(const struct retab_reader *r, con
         return NULL;
     }
     struct retab_shape *child = &frame->shape->children[frame->next];
-    return (size_t)(r->text.end - p) >= child->quoted_length && retab_text_same(p, child->quoted, child->quoted_length)
+    return (size_t)(r->text.end - p) >= child->quoted_length && memcmp(p, child->quoted, child->quoted_length) == 0
                ? child
                : NULL;
 }

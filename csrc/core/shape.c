@@ -57,7 +57,7 @@ struct retab_shape *retab_shape_find(const struct retab_shape *at, const char *k
 {
     for (unsigned i = 0; i < at->keys; i++) {
         struct retab_shape *child = &at->children[(from + i) % at->keys];
-        if (child->quoted_length == length + 3 && retab_text_same(child->quoted + 1, key, length)) {
+        if (child->quoted_length == length + 3 && memcmp(child->quoted + 1, key, length) == 0) {
             return child;
         }
     }

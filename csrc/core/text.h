@@ -115,35 +115,6 @@ static inline const char *retab_text_string(struct retab_text *text, const char 
     return *close == '"' ? close + 1 : retab_text_check_string(text, p);
 }
 
-/* Returns nonzero if `n` bytes are equal. For keys, which are short, a call of memcmp costs more than this. The last
- * word overlaps the one before it. */
-static inline int retab_text_same(const char *a, const char *b, size_t n)
-{
-    uint64_t x, y;
-    if (n >= 8) {
-        for (size_t at = 0; at + 8 < n; at += 8) {
-            memcpy(&x, a + at, 8);
-            memcpy(&y, b + at, 8);
-            if (x != y) {
-                return 0;
-            }
-        }
-        memcpy(&x, a + n - 8, 8);
-        memcpy(&y, b + n - 8, 8);
-        return x == y;
-    }
-    if (n >= 4) {
-        uint32_t v, w;
-        memcpy(&v, a, 4);
-        memcpy(&w, b, 4);
-        x = v ^ w;
-        memcpy(&v, a + n - 4, 4);
-        memcpy(&w, b + n - 4, 4);
-        return (x | (v ^ w)) == 0;
-    }
-    return n == 0 || (a[0] == b[0] && a[n / 2] == b[n / 2] && a[n - 1] == b[n - 1]);
-}
-
 #pragma GCC visibility pop
 
 #endif
