@@ -27,8 +27,9 @@ local function notify(self, hook, event)
   self.is_notifying = false
 end
 
-local function log(session, ...)
-  if session.log then pcall(session.log, (...):format(select(2, ...))) end
+--- Writes a line of the option `debug`. An error that its function raises does not reach the caller.
+local function log(session, format, ...)
+  if session.log then pcall(session.log, format:format(...)) end
 end
 
 --- Returns a copy of headers with names in lower case. A value that is an array is joined with commas.

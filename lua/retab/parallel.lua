@@ -57,7 +57,7 @@ end
 local function new_slice(self, near, far)
   local checked = params.copy(self.params)
   local newest, oldest = near, far
-  if self.is_ascending then newest, oldest = far, near end
+  if self.sign > 0 then newest, oldest = far, near end
   if newest and newest > self.newest then newest = nil end -- rounding to a second led out of the range
   if oldest and oldest < self.oldest then oldest = nil end
   if newest then checked[self.to] = dates.format(newest) end
@@ -86,7 +86,7 @@ function parallel.new(endpoint, checked, options, rules)
     width = rules.parallel, is_wanted = rules.is_wanted, most_taken = rules.looks_ahead and 2 or 1,
     from = from, to = to, -- the names of the parameters
     oldest = oldest, newest = newest or math.huge, -- of the range, in epoch seconds
-    is_ascending = checked.order == "asc",
+    sign = checked.order == "asc" and 1 or -1, -- of the time from one run to the next
     slices = {}, -- in the order of the walk; the last may be a stretch without `pages`, of which slices are cut
     length = math.huge, -- seconds of the next slice
     last_time = false, last_id = false, -- of the last run taken
@@ -97,6 +97,11 @@ function parallel.new(endpoint, checked, options, rules)
   }, Parallel)
   self.slices[1] = new_slice(self, nil, nil)
   return self
+end
+
+--- Compares two times in the order of the walk: negative where `a` comes first.
+local function compare(self, a, b)
+  return self.sign * (a - b)
 end
 
 -- ---- requests ----
@@ -113,11 +118,10 @@ end
 --- Cuts the next slice off the stretch at `index`; the last slice takes the caller's own end.
 local function cut(self, index)
   local stretch = self.slices[index]
-  local ends = stretch.far or (self.is_ascending and self.newest or self.oldest)
+  local ends = stretch.far or (self.sign > 0 and self.newest or self.oldest)
   if ends == math.huge then ends = call.wall_clock(self.endpoint.session:driver().now()) end
-  local seconds = math.max(1, math.floor(self.length))
-  local far = self.is_ascending and stretch.near + seconds or stretch.near - seconds
-  local reaches_end = self.is_ascending and far >= ends or not self.is_ascending and far <= ends
+  local far = stretch.near + self.sign * math.max(1, math.floor(self.length))
+  local reaches_end = compare(self, far, ends) >= 0
   local slice = new_slice(self, stretch.near, not reaches_end and far or stretch.far)
   slice.first_id = stretch.first_id
   if reaches_end then
@@ -167,7 +171,7 @@ local function learn(self, slice)
     if is_whole then self.length = fill * self.params.limit * math.abs(slice.near - slice.far) / count end
     return
   end
-  local near = last and (self.is_ascending and math.floor(last) or math.ceil(last))
+  local near = last and self.sign * math.floor(self.sign * last) -- a whole second, not after the last run
   if not first or not last or near == slice.near or math.abs(first - last) < 1 then return end -- it has its own cursor
   self.length = fill * self.params.limit * math.abs(first - last) / (count - 1)
   table.insert(self.slices, index + 1, { near = near, far = slice.far, first_id = data[count].id })
@@ -207,9 +211,8 @@ local function open_first(self)
   launch(self)
   take_in(self)
   while self.slices[1] do
+    if not self.slices[1].pages then cut(self, 1) end
     local slice = self.slices[1]
-    if not slice.pages then cut(self, 1) end
-    slice = self.slices[1]
     local pages = slice.pages
     if pages:peek() or pages.failed or pages.state ~= "more" then return slice end
     local others = under_way(self)
@@ -225,11 +228,6 @@ local function open_first(self)
 end
 
 -- ---- what comes out ----
-
---- Compares two times in the order of the walk: negative where `a` comes first.
-local function compare(self, a, b)
-  return self.is_ascending and a - b or b - a
-end
 
 --- The times of an entry's runs, if the server can be trusted: each run says when it was created, and the server kept
 --- to the slice and to its order. A slice that begins at a run has that run with the same time, unless the runs before
@@ -340,11 +338,11 @@ end
 function Parallel:next()
   check_idle(self)
   local _, message, err = fill_up(self)
-  local entry = self.taken[1]
   if err then return nil, message, err end
+  local entry = self.taken[1]
   if not entry then
-    if not self.single_file then return nil end
-    return self.single_file:next()
+    if self.single_file then return self.single_file:next() end
+    return nil
   end
   entry.leads_on = self.taken[2] ~= nil or self.slices[1] ~= nil or self.single_file ~= false
   table.remove(self.taken, 1)
