@@ -1128,6 +1128,32 @@ describe("a walk whose client is closed", function()
   end)
 end)
 
+describe("a coroutine that is closed", function()
+  it("inside api_key or a hook leaves the walk to others", function()
+    if not coroutine.close then return pending "this Lua closes no coroutines" end
+    for _, name in ipairs { "api_key", "on_request", "on_response" } do
+      for parallel = 1, 3, 2 do
+        for stopping = 1, 2 do
+          local count = 0
+          local runs = new(scripted.runs(30), { [name] = function()
+            count = count + 1
+            if count == stopping then coroutine.yield() end
+            return "sk_test"
+          end })
+          local it, seen = runs.iter({ limit = 10, from_date = 0 }, { parallel = parallel }), 0
+          local reader = coroutine.create(function()
+            for _ in it do seen = seen + 1 end
+          end)
+          assert(coroutine.resume(reader))
+          assert.is_false((pcall(it.next, it)))
+          assert(coroutine.close(reader))
+          assert.same(upto(30, seen + 1), numbers(it))
+        end
+      end
+    end
+  end)
+end)
+
 describe("a hook", function()
   local hooks = { "on_request", "on_response" }
 

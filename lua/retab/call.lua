@@ -286,9 +286,9 @@ local yields_across_pcall = rawget(_G, "jit") ~= nil or _VERSION ~= "Lua 5.1"
 --- Returns true while a coroutine is inside call.finish: another one that is not dead, or this one, in a hook.
 function call.is_finishing(self)
   local thread = self.finishing
-  if thread == nil or thread == "main" then return thread ~= nil end
+  if not thread then return false end
   if not yields_across_pcall and thread == coroutine.running() then return self.is_notifying or false end
-  return coroutine.status(thread) ~= "dead"
+  return task.is_alive(thread)
 end
 
 --- Returns true for a call that cannot be finished: its coroutine died in call.finish, or its next attempt has no key.
@@ -332,7 +332,7 @@ end
 --- @return string|nil message
 --- @return retab.Error|nil err
 function call.finish(self)
-  local thread = coroutine.running() or "main"
+  local thread = task.running()
   local ok = true
   local response, message, err
   if yields_across_pcall or thread == "main" then

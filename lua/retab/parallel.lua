@@ -14,6 +14,7 @@ local call = require "retab.call"
 local dates = require "retab.dates"
 local params = require "retab.params"
 local sequence = require "retab.sequence"
+local task = require "retab.task"
 
 local parallel = {}
 
@@ -199,7 +200,7 @@ end
 local function await_any(self, slices)
   local calls = {}
   for index, slice in ipairs(slices) do calls[index] = slice.pages.pending end
-  self.waiting = coroutine.running() or false
+  self.waiting = task.running()
   local can_wait = call.await_any(calls)
   self.waiting = false
   return can_wait
@@ -328,7 +329,7 @@ local function check_idle(self)
     if slice.pages then slice.pages:check_idle() end
   end
   local waiting = self.waiting
-  if waiting and waiting ~= coroutine.running() and coroutine.status(waiting) ~= "dead" then sequence.raise_busy() end
+  if waiting and waiting ~= task.running() and task.is_alive(waiting) then sequence.raise_busy() end
 end
 
 --- The next page in order. After a failure, the next call tries again.

@@ -7,6 +7,7 @@ local call = require "retab.call"
 local core = require "retab.core"
 local page = require "retab.page"
 local params = require "retab.params"
+local task = require "retab.task"
 
 local sequence = {}
 
@@ -33,12 +34,12 @@ function sequence.new(endpoint, checked, options, rules)
     items = 0, -- in them
     failed = nil, -- { message, err } in place of the next page
     pending = nil, -- the call under way
-    is_starting = false,
+    starting = false, -- the coroutine that sends a request: it may wait in a hook or in the function api_key
   }, Sequence)
 end
 
 local function start_call(self, target)
-  self.is_starting = true
+  self.starting = task.running()
   return call.start(self.endpoint.session, target, self.options)
 end
 
@@ -49,7 +50,7 @@ local function send(self, after)
   local checked = params.copy(self.params)
   if after then checked.after, checked.before = after, nil end
   local ok, pending = pcall(start_call, self, self.endpoint:target(checked, self.options))
-  self.is_starting = false
+  self.starting = false
   if not ok then error(pending, 0) end -- the function api_key raised
   if self.closed then return call.abandon(pending) end
   pending.params = checked
@@ -111,8 +112,8 @@ end
 --- Raises where another step waits for a page: in another coroutine, or in this one, which runs a hook. A call that
 --- nobody can finish any more is given up.
 function Sequence:check_idle()
-  local pending = self.pending
-  if self.is_starting or pending and call.is_finishing(pending) then sequence.raise_busy() end
+  local starting, pending = self.starting, self.pending
+  if starting and task.is_alive(starting) or pending and call.is_finishing(pending) then sequence.raise_busy() end
   if pending and call.is_lost(pending) then
     self.pending = nil
     call.abandon(pending)

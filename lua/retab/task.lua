@@ -8,6 +8,17 @@ task.can_yield = coroutine.isyieldable or function()
   return thread ~= nil and not is_main
 end
 
+--- Returns the running coroutine; "main" outside of any in Lua 5.1, which has no value for that.
+function task.running()
+  return coroutine.running() or "main"
+end
+
+--- Returns true unless the coroutine ended, failed or was closed.
+--- @param thread thread|"main" from task.running
+function task.is_alive(thread)
+  return thread == "main" or coroutine.status(thread) ~= "dead"
+end
+
 --- Yields. Returns false if a C function on the stack forbids it. PUC 5.1 raises an error instead: its pcall is such a
 --- C function itself.
 local function yield()
