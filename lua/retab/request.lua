@@ -44,14 +44,14 @@ local function encode_json(value)
 end
 
 --- Builds the target of a call.
---- @param session table of the client
---- @param endpoint table a bound endpoint: method, path, declared, sends_body, at_most_once
+--- @param endpoint table a bound endpoint: session, method, path, declared, sends_body, at_most_once
 --- @param checked table parameters; `id` fills the {id} of the path
 --- @param options table query
 --- @return table target
-function request.target(session, endpoint, checked, options)
+function request.target(endpoint, checked, options)
   local path = endpoint.path
   if checked.id then path = path:gsub("{id}", (url.encode(checked.id):gsub("%%", "%%%%"))) end
+  local session = endpoint.session
   local target = {
     method = endpoint.method,
     direct = session.direct,

@@ -51,22 +51,16 @@ local function paging_params(declaration)
 end
 
 local function bind_list(session, declaration)
-  local self = setmetatable({
+  return setmetatable({
     session = session, method = "GET", path = declaration.path, page_size = declaration.page_size,
     range = declaration.range, declared = params.join(declaration.params, paging_params(declaration)),
   }, Endpoint)
-  return self
 end
 
 local function bind_object(session, declaration)
   local self = params.copy(declaration)
   self.session, self.method, self.declared = session, declaration.method or "GET", declaration.params or {}
   return setmetatable(self, Endpoint)
-end
-
---- Returns the target for these parameters (request.lua).
-function Endpoint:target(checked, options)
-  return request.target(self.session, self, checked, options)
 end
 
 --- Raises an error if the first date of a range is later than the last.
@@ -120,7 +114,7 @@ end
 function list.request(endpoint, given, given_options)
   local checked, options = endpoint:check(given, given_options, call_options)
   local session = endpoint.session
-  return request.build(session, endpoint:target(checked, options), options, request.key(session, options))
+  return request.build(session, request.target(endpoint, checked, options), options, request.key(session, options))
 end
 
 function list.parse(endpoint, status, headers, body, given_options)
@@ -159,8 +153,7 @@ end
 
 --- Sends a request by id.
 local function fetch_by_id(endpoint, id, given_options)
-  local checked = { id = check_id(id) }
-  local options = params.check(call_options, given_options, "option")
+  local checked, options = { id = check_id(id) }, params.check(call_options, given_options, "option")
   return response.fetch(endpoint, checked, options, response.read_object)
 end
 

@@ -2,6 +2,7 @@
 local call = require "retab.call"
 local core = require "retab.core"
 local mask = require "retab.mask"
+local request = require "retab.request"
 
 local response = {}
 
@@ -58,7 +59,7 @@ end
 --- @return string|nil message
 --- @return retab.Error|nil err
 function response.fetch(endpoint, checked, options, read)
-  local pending = call.start(endpoint.session, endpoint:target(checked, options), options)
+  local pending = call.start(endpoint.session, request.target(endpoint, checked, options), options)
   local received, message, err = call.finish(pending)
   if not received then return nil, message, err end
   local value, fields = read(endpoint, received, options, pending.keys)

@@ -7,6 +7,7 @@ local call = require "retab.call"
 local core = require "retab.core"
 local page = require "retab.page"
 local params = require "retab.params"
+local request = require "retab.request"
 local task = require "retab.task"
 
 local sequence = {}
@@ -49,7 +50,7 @@ end
 local function send(self, after)
   local checked = params.copy(self.params)
   if after then checked.after, checked.before = after, nil end
-  local ok, pending = pcall(start_call, self, self.endpoint:target(checked, self.options))
+  local ok, pending = pcall(start_call, self, request.target(self.endpoint, checked, self.options))
   self.starting = false
   if not ok then error(pending, 0) end -- the function api_key raised
   if self.closed then return call.abandon(pending) end
