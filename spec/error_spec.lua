@@ -245,6 +245,16 @@ describe("err.body", function()
   end)
 end)
 
+describe("parse", function()
+  it("takes an integer as the status", function()
+    for _, status in ipairs { "200", 0 / 0, 1 / 0, 200.5, -1, {} } do
+      local ok, problem = pcall(runs.parse, status, {}, "")
+      assert.is_false(ok)
+      assert.matches("bad argument 'status': must be an integer", problem)
+    end
+  end)
+end)
+
 describe("err.kind", function()
   it("follows from the status", function()
     for kind, statuses in pairs {

@@ -97,6 +97,8 @@ end
 
 -- ---- the public functions of a list ----
 
+local check_status = params.integer(0)
+
 local list = {}
 
 function list.list(endpoint, given, given_options)
@@ -118,7 +120,9 @@ function list.request(endpoint, given, given_options)
 end
 
 function list.parse(endpoint, status, headers, body, given_options)
-  if type(status) ~= "number" then params.raise("bad argument 'status': must be a number") end
+  local problem
+  status, problem = check_status(status)
+  if not status then params.raise("bad argument 'status': " .. problem) end
   if headers ~= nil and type(headers) ~= "table" then params.raise("bad argument 'headers': must be a table") end
   if body ~= nil and type(body) ~= "string" then params.raise("bad argument 'body': must be a string") end
   local options = params.check(call_options, given_options, "option", { other = endpoint.declared })
