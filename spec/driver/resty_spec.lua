@@ -266,6 +266,24 @@ else
       assert.equal(2, nginx.most_open)
     end)
 
+    it("needs few timers for many requests, and stays in none of them: nginx frees memory when a timer ends", function()
+      for _, in_turn in ipairs { true, false } do
+        run(page, { max_connections = 1 }, function(driver, nginx)
+          local at, started, tickets = nginx.ngx.timer.at, 0, {}
+          function nginx.ngx.timer.at(...)
+            started = started + 1
+            return at(...)
+          end
+          for index = 1, 1000 do
+            tickets[index] = driver.send(request())
+            if in_turn then assert(driver.await(tickets[index])) end
+          end
+          for index = 1, in_turn and 0 or 1000 do assert(driver.await(tickets[index])) end
+          assert.is_true(started > 1 and started <= 50, started .. " timers")
+        end)
+      end
+    end)
+
     it("counts a timeout from the connection, and a deadline from the sending", function()
       run(slow(1), { max_connections = 1 }, function(driver)
         local tickets = {}
@@ -296,6 +314,26 @@ else
       assert.equal(2, #nginx.sockets)
       assert.equal("closed", nginx.sockets[1].gone)
       assert.equal(1, nginx.most_open)
+    end)
+
+    it("sends nothing of a request that is given up in the turn of the loop in which its connection stands", function()
+      run(page, nil, function(driver, nginx)
+        local open, ticket = nginx.ngx.socket.tcp, nil
+        function nginx.ngx.socket.tcp()
+          local socket = open()
+          function socket.sslhandshake()
+            driver.cancel(ticket)
+            return true
+          end
+          return socket
+        end
+        ticket = driver.send(request { method = "POST", body = "{}" })
+        local _, err = driver.await(ticket)
+        assert.is_false(err.sent)
+        nginx.ngx.sleep(1)
+        assert.same({}, nginx.sockets[1].sent)
+        assert.equal("closed", nginx.sockets[1].gone)
+      end)
     end)
 
     it("ends every request as cancelled when the client is closed", function()

@@ -20,6 +20,12 @@ local stretch = 0.002
 --- Seconds after which a thread that waits looks around: a timer may never have begun.
 local watch = 1
 
+--- Seconds for which a server waits for another ticket before it ends: a new timer costs more than the wait.
+local linger = 0.1
+
+--- Exchanges of one server. nginx frees what they allocate when the server's timer ends.
+local most_exchanges = 100
+
 --- The most milliseconds that a cosocket takes. The threads that run exchanges bound their time.
 local forever = 2 ^ 31 - 1
 
@@ -68,6 +74,7 @@ function driver_module.new(settings)
     queue = {}, first = 1, last = 0, -- the tickets that wait for their turn
     live = setmetatable({}, { __mode = "k" }), -- the tickets that are not over
     running = 0, -- timers that serve the queue
+    idle = {}, -- those of them that wait for a ticket
     starting = {}, -- when the timers were requested that have not begun
   }, Driver))
 end
@@ -149,6 +156,10 @@ function Driver:exchange(ticket)
       socket:close()
       return nil, problem
     end
+    if ticket.over then -- its caller was told that nothing was sent
+      socket:close()
+      return nil
+    end
     ticket.ends = math.min(ticket.expires, ticket.began + request.timeout)
     ticket.late = "the response was not complete within the timeout"
     ticket.sent = true
@@ -173,54 +184,94 @@ function Driver:finish(ticket, response, err)
   if err then err.sent = ticket.sent or false end -- the server may have seen the request
   ticket.over, ticket.response, ticket.err = true, response, err
   self.live[ticket] = nil
-  ticket.done:post(1)
-  if ticket.served then ticket.served:post(1) end
+  if ticket.waiter then ticket.waiter:post(1) end
+  local server = ticket.server
+  if server and server.ticket == ticket then server.changed:post(1) end -- its thread is to be killed
 end
 
 function Driver:time_out(ticket, message)
   self:finish(ticket, nil, { kind = "timeout", message = message })
 end
 
---- Runs a ticket's exchange in a light thread, and kills the thread if the ticket ends before.
---- @param served table the semaphore of the thread that serves
-function Driver:run(ticket, served)
-  local request = ticket.request
-  ticket.served, ticket.began = served, self:now()
-  ticket.ends = math.min(ticket.expires, ticket.began + math.min(request.connect_timeout, request.timeout))
-  ticket.late = "the server could not be connected within the timeout"
-  local thread = ngx.thread.spawn(function()
+--- Returns the next ticket for a server, which waits a while if there is none. Returns nil if the server is to end.
+function Driver:next_ticket(server)
+  while true do
+    while self.first <= self.last do
+      local ticket = self.queue[self.first]
+      self.queue[self.first], self.first = nil, self.first + 1
+      if not ticket.over then return ticket end
+    end
+    if not server.lingers then return nil end
+    self.idle[#self.idle + 1] = server
+    server.wanted:wait(linger)
+    for index, one in ipairs(self.idle) do
+      if one == server then -- no ticket has come
+        table.remove(self.idle, index)
+        return nil
+      end
+    end
+  end
+end
+
+--- Runs exchanges, one after the other.
+function Driver:work(server)
+  while server.left > 0 do
+    local ticket = self:next_ticket(server)
+    if not ticket then break end
+    local request = ticket.request
+    server.left, server.ticket = server.left - 1, ticket
+    ticket.server, ticket.began = server, self:now()
+    ticket.ends = math.min(ticket.expires, ticket.began + math.min(request.connect_timeout, request.timeout))
+    ticket.late = "the server could not be connected within the timeout"
+    if ticket.ends < server.looks then server.changed:post(1) end
     local ok, response, err = pcall(self.exchange, self, ticket)
     if not ok then response, err = nil, { kind = "connection", message = tostring(response) } end
+    server.ticket = nil
     self:finish(ticket, response, err)
-  end)
-  while not ticket.over do
-    local left = ticket.ends - self:now()
-    if left > 0 then served:wait(math.min(left, watch)) else self:time_out(ticket, ticket.late) end
   end
-  ngx.thread.kill(thread)
+  server.has_ended = true
+  server.changed:post(1)
+end
+
+--- Returns when the thread that works for a server has ended, or is to be killed: its ticket is over, or too late.
+function Driver:supervise(server)
+  while not server.has_ended do
+    local ticket, now = server.ticket, self:now()
+    if ticket and now >= ticket.ends then self:time_out(ticket, ticket.late) end
+    if ticket and ticket.over then return end
+    server.looks = ticket and math.min(ticket.ends, now + watch) or now + watch
+    server.changed:wait(server.looks - now)
+  end
 end
 
 --- Serves the queue until it is empty.
-function Driver:serve()
-  self.running = self.running + 1
-  while self.first <= self.last do
-    local ticket = self.queue[self.first]
-    self.queue[self.first], self.first = nil, self.first + 1
-    if not ticket.over then self:run(ticket, semaphore.new()) end
-  end
-  self.running = self.running - 1
+--- @param lingers boolean true: and for a while after that
+function Driver:serve(lingers)
+  local server = {
+    lingers = lingers, left = most_exchanges, looks = 0, changed = semaphore.new(), wanted = semaphore.new(),
+  }
+  repeat
+    local thread = ngx.thread.spawn(self.work, self, server)
+    self:supervise(server)
+    ngx.thread.kill(thread)
+    server.ticket = nil
+  until server.has_ended or server.left == 0
 end
 
---- Has a timer serve the queue, or a light thread where nginx refuses timers: it exits, or has too many.
+--- Has a timer serve the queue, or a light thread where nginx refuses timers: it exits, or has too many. Such a thread
+--- is not counted, since it can be killed together with its request.
 function Driver:start_server(now)
   local created = ngx.timer.at(0, function()
     table.remove(self.starting, 1)
-    self:serve()
+    self.running = self.running + 1
+    self:serve(true)
+    self.running = self.running - 1
+    if self.first <= self.last then self:start_server(self:now()) end
   end)
   if created then
     self.starting[#self.starting + 1] = now
   else
-    ngx.thread.spawn(self.serve, self)
+    ngx.thread.spawn(self.serve, self, false)
   end
 end
 
@@ -234,11 +285,16 @@ function Driver:send(request)
   phases.check()
   if self.closed then return nil, closed_error() end
   local now = self:now()
-  local ticket = { request = request, expires = now + request.expires, done = semaphore.new() }
+  local ticket = { request = request, expires = now + request.expires }
   self.live[ticket] = true
   self.last = self.last + 1
   self.queue[self.last] = ticket
-  if self.running + #self.starting < self.max_connections then self:start_server(now) end
+  local server = table.remove(self.idle)
+  if server then
+    server.wanted:post(1)
+  elseif self.running + #self.starting < self.max_connections then
+    self:start_server(now)
+  end
   return ticket
 end
 
@@ -251,13 +307,14 @@ function Driver:await(ticket)
     end
     return ticket.response, ticket.err
   end
+  ticket.waiter = semaphore.new()
   while not ticket.over do
-    ticket.done:wait(math.max(0.001, math.min(watch, ticket.expires - self:now())))
+    ticket.waiter:wait(math.max(0.001, math.min(watch, ticket.expires - self:now())))
     local now = self:now()
     if now >= ticket.expires then self:time_out(ticket, "the response was not complete within the deadline") end
     if self.starting[1] and now - self.starting[1] > watch then -- nginx drops timers past lua_max_running_timers
       table.remove(self.starting, 1)
-      ngx.thread.spawn(self.serve, self)
+      ngx.thread.spawn(self.serve, self, false)
     end
   end
   self.yielded = self:now()
