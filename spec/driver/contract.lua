@@ -723,6 +723,40 @@ case("a body without end is refused beyond max_body_bytes", function(host)
   client:close()
 end)
 
+case("a response that goes wrong at any byte ends its request, and disturbs no other one", function(host)
+  local kinds = { closed = "connection", reset = "connection", stalled = "timeout" }
+  local possible = { connection = true, timeout = true, decode = true, too_large = true }
+  local driver, request = new_driver(host, { max_connections = 64 })
+  local function send(path, timeout)
+    return assert(driver.send(request("", { url = peer_of(host, path), timeout = timeout, expires = patience })))
+  end
+  for response, length in pairs { sized = 94, chunked = 128 } do -- libcurl does not need the last byte of the chunks
+    for _, how in ipairs { "closed", "reset", "stalled", "altered" } do
+      local tickets = {}
+      for count = 0, length - 1 do
+        local path = ("mangled/%s/%s/%d"):format(response, how, count)
+        tickets[count] = send(path, kinds[how] == "connection" and 10 or 0.3)
+      end
+      for count = 0, length - 1 do
+        local got, err = driver.await(tickets[count])
+        local what = ("%s, %s after %d bytes: %s"):format(response, how, count, got and "a response" or err.message)
+        if how == "altered" then
+          assert.is_true(got ~= nil or possible[err.kind], what)
+        else
+          assert.is_nil(got, what)
+          assert.equal(kinds[how], err.kind, what)
+        end
+      end
+      for index = 1, 64 do tickets[index] = send("path/" .. index) end
+      for index = 1, 64 do
+        local got, err = driver.await(tickets[index])
+        assert.equal("/path/" .. index, tostring(got and got.body or err.message))
+      end
+    end
+  end
+  driver.close()
+end)
+
 case("interim responses are skipped", function(host)
   local driver, request = new_driver(host)
   local response = driver.await(driver.send(request(peer_of(host, "interim"))))

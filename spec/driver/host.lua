@@ -87,6 +87,7 @@ function host.luv()
         nvim.wait(60000, done, 1)
       else
         while not done() do uv.run "once" end
+        uv.run "nowait" -- luv 1.44 crashes if Lua ends while a timer of the specs is closing
       end
     end
     if nvim then go() else catching_stderr(written, go) end

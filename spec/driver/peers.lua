@@ -96,6 +96,32 @@ function behaviours.echo(peer, head)
   peer:page(page_of(head, body))
 end
 
+--- Responds with the path of the request.
+function behaviours.path(peer, head)
+  peer:page(head:match "^%u+ (%S+)")
+end
+
+local responses = {
+  sized = head_of_json .. 'Content-Length: 23\r\n\r\n{"data":[{"id":"run"}]}',
+  chunked = head_of_json .. "Transfer-Encoding: chunked\r\n\r\n"
+    .. '9\r\n{"data":[\r\n00e;x=1\r\n{"id":"run"}]}\r\n0\r\nX: 1\r\n\r\n',
+}
+
+--- /mangled/RESPONSE/HOW/COUNT: a response that is right for so many bytes. Then the connection is closed or reset, the
+--- rest does not come, or the next byte is another one.
+function behaviours.mangled(peer, head)
+  local name, how, count = head:match "^%u+ /mangled/(%l+)/(%l+)/(%d+)"
+  local response = responses[name]
+  peer:send(response:sub(1, count))
+  if how == "closed" or how == "reset" then
+    peer.socket:setoption("linger", { on = how == "reset", timeout = 0 })
+    peer:close()
+  elseif how == "altered" then
+    local byte = response:byte(count + 1)
+    peer:send(string.char(byte % 2 == 0 and byte + 1 or byte - 1) .. response:sub(count + 2))
+  end
+end
+
 -- ---- a server of creations that cuts its connections ------------------------------------------------
 
 --- The listeners, the first of which serves the behaviours.

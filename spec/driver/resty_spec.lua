@@ -99,6 +99,13 @@ else
       end
     end)
 
+    it("closes a connection that nginx does not keep, since the server sent more than the response", function()
+      run(with { unread = true }, nil, function(driver, nginx)
+        assert(driver.await(driver.send(request())))
+        assert.equal("closed", nginx.sockets[1].gone)
+      end)
+    end)
+
     it("finds host, port and path of every URL", function()
       local urls = {
         ["http://127.0.0.1:8080/v1"] = { "127.0.0.1:8080", "/v1", "127.0.0.1:8080" },

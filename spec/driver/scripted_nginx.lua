@@ -134,8 +134,10 @@ function scripted.new(answer, settings)
     end
 
     function socket.setkeepalive(_, idle, size)
+      if socket.script.unread then return nil, "unread data in buffer" end
       socket.kept = { idle, size }
       leave "kept"
+      return true
     end
 
     return socket

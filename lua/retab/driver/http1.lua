@@ -134,7 +134,7 @@ end
 
 local function read_length(reader, length)
   local size = length:match "^%d+$" and tonumber(length)
-  if not size then return fail("decode", "the response's Content-Length is not a number: " .. length:sub(1, 80)) end
+  if not size then return fail("connection", "the response's Content-Length is not a number: " .. length:sub(1, 80)) end
   if size > reader.max_body_bytes then return too_large() end
   local body, problem = reader.socket:receive(size)
   if not body then return http1.broken(problem) end
@@ -165,7 +165,7 @@ local function read_chunks(reader)
     local line, problem = read_line(chunk_line_bytes)
     if not line and problem then return http1.broken(problem) end
     local zeros, digits = (line and #line < chunk_line_bytes and line or ""):match "^(0*)(%x*)"
-    if zeros == "" and digits == "" then return fail("decode", "the response's chunks are malformed") end
+    if zeros == "" and digits == "" then return fail("connection", "the response's chunks are malformed") end
     read_line(1) -- past the line's ending
     if digits == "" then break end
     local length = #digits > most_digits and math.huge or tonumber(digits, 16)
@@ -174,7 +174,7 @@ local function read_chunks(reader)
     local chunk
     chunk, problem = socket:receive(length + 2)
     if not chunk then return http1.broken(problem) end
-    if chunk:sub(-2) ~= "\r\n" then return fail("decode", "the response's chunks are malformed") end
+    if chunk:sub(-2) ~= "\r\n" then return fail("connection", "the response's chunks are malformed") end
     chunks[#chunks + 1] = chunk:sub(1, -3)
     if #chunks == joined_chunks then joined[#joined + 1], chunks = table.concat(chunks), {} end
   end
@@ -191,7 +191,7 @@ local function read_body(reader, status, headers)
   local coding, length = headers["transfer-encoding"], headers["content-length"]
   if coding then
     if coding:lower() ~= "chunked" then
-      return fail("decode", "the response has an unknown Transfer-Encoding: " .. coding:sub(1, 80))
+      return fail("connection", "the response has an unknown Transfer-Encoding: " .. coding:sub(1, 80))
     end
     return read_chunks(reader)
   end

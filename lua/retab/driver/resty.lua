@@ -165,11 +165,8 @@ function Driver:exchange(ticket)
     ticket.sent = true
     local kept = socket:getreusedtimes() > 0
     local response, reusable = converse(socket, request, url, proxy)
-    if response and reusable and is_repeatable then
-      socket:setkeepalive(idle, self.max_connections)
-    else
-      socket:close()
-    end
+    local keeps = response and reusable and is_repeatable
+    if not (keeps and socket:setkeepalive(idle, self.max_connections)) then socket:close() end
     if response then return response end
     local err = reusable
     if not (kept and err.silent and is_repeatable) then return nil, err end
