@@ -111,7 +111,8 @@ describe("scripts/setup", function()
     local output, status, calls = run "build"
     assert.equal(1, status)
     assert.equal(1, lines(output), output)
-    assert.truthy(output:find("apt-get install build-essential cmake pkg-config", 1, true), output)
+    assert.truthy(output:find("apt-get update && apt-get install --no-install-recommends build-essential cmake pkg-config",
+      1, true), output)
     assert.equal("", calls)
   end)
 
@@ -121,7 +122,8 @@ describe("scripts/setup", function()
     local output, status, calls = run "build"
     assert.equal(1, status)
     assert.equal(1, lines(output), output)
-    assert.truthy(output:find("apt-get install build-essential cmake pkg-config", 1, true), output)
+    assert.truthy(output:find("apt-get update && apt-get install --no-install-recommends build-essential cmake pkg-config",
+      1, true), output)
     assert.equal("", calls)
   end)
 
