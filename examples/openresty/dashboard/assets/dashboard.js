@@ -60,14 +60,25 @@
   const durationText = (value) =>
     value < 60 ? `${Math.round(value)} s` : value < 3600 ? `${Math.round(value / 60)} min` : `${(value / 3600).toFixed(1)} h`;
 
-  function plot(place, series, text, range) {
+  const increments = [1, 2, 5, 10, 15, 30].flatMap((one) => [one, one * 60]).concat([1, 2, 3, 6, 12, 24].map((one) => one * 3600))
+    .sort((a, b) => a - b);
+
+  // Returns the labels of the axis of time, in UTC: days, or times of day with the day at midnight.
+  const timeLabels = (splits, increment) => splits.map((time) => {
+    const text = new Date(time * 1000).toISOString();
+    return increment >= 86400 || text.slice(11, 16) === "00:00" ? text.slice(5, 10) : text.slice(11, 16);
+  });
+
+  function plot(place, series, text, range, incrs) {
     const axis = { stroke: color("--soft"), grid: { stroke: color("--line"), width: 1 },
       ticks: { show: false }, font: "12px system-ui, sans-serif" };
     const options = {
       width: place.clientWidth, height: 190, ms: 1e-3, tzDate: (stamp) => uPlot.tzDate(new Date(stamp * 1e3), "Etc/UTC"),
       cursor: { y: false, points: { size: 8 } },
       scales: { y: { range } },
-      axes: [{ ...axis, space: 70 }, { ...axis, size: 56, values: (_, values) => values.map(text) }],
+      padding: [10, 12, 0, 0],
+      axes: [{ ...axis, space: 60, size: 32, values: (_, splits, index, space, increment) => timeLabels(splits, increment) },
+        { ...axis, size: 54, incrs, values: (_, values) => values.map(text) }],
       series: [{ label: "Created", value: "{YYYY}-{MM}-{DD} {HH}:{mm}" }, ...series],
     };
     const drawn = new uPlot(options, [columns.time, ...series.map((one) => columns[one.name])], place);
@@ -92,7 +103,7 @@
       (value) => value.toFixed(2), (_, low, high) => low === null ? [0, 1] : [Math.max(0, Math.floor(low * 10) / 10), Math.min(1, Math.ceil(high * 10) / 10)]),
       plot(byId("duration-plot"), [{ ...dots("duration", "Duration", durationText),
         paths: uPlot.paths.bars({ size: [0.6, 12] }), fill: color("--dot"), points: { show: false } }],
-      durationText, (_, low, high) => [0, high || 1]),
+      durationText, (_, low, high) => [0, high || 1], increments),
     ];
   }
 

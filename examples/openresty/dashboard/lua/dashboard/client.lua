@@ -31,7 +31,7 @@ function client.call(f)
   if ok then return value, err end
   local message = without_place(value)
   if not message:find "^%a+ [%a ]+ '" then error(value, 0) end
-  return nil, { kind = "parameter", message = message, name = message:match "'(.-)'" }
+  return nil, { kind = "parameter", message = message:gsub("^bad parameter '(.-)':", "%1"), name = message:match "'(.-)'" }
 end
 
 return client

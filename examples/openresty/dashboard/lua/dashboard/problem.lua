@@ -31,9 +31,10 @@ local notice = html.template [[<section class="problem" role="alert" aria-labell
 <h2 id="problem-title">{title}</h2>
 <p>{advice}</p>
 <p class="detail">{message}{request}</p>
-<p class="actions"><a class="button" href="{again}">Try again</a> <a href="/">All runs</a></p>
+<p class="actions">{again}<a href="/">All runs</a></p>
 </section>]]
 
+local try_again = html.template [[<a class="button" href="{address}">Try again</a> ]]
 local request = html.template [[ <span class="request">Request {id}</span>]]
 
 function problem.status(err)
@@ -44,10 +45,11 @@ function problem.title(err)
   return (known[err.kind] or unknown)[2]
 end
 
--- Returns the section of a page. `again` is the address that "Try again" leads to.
-function problem.notice(err, again)
+-- Returns the section of a page. `address` is that of the request, which another attempt can help unless it is wrong.
+function problem.notice(err, address)
   local words = known[err.kind] or unknown
-  return notice { title = words[2], advice = words[3], message = err.message, again = again,
+  return notice { title = words[2], advice = words[3], message = err.message,
+    again = words[1] >= 500 and try_again { address = address },
     request = err.request_id and request { id = err.request_id } }
 end
 

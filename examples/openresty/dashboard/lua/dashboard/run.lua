@@ -28,7 +28,7 @@ local function facts_of(shown, metrics)
   local list = {
     { "Status", show.status(lifecycle) },
     { "Score", show.score(shown.score) },
-    { "Before", show.change(metric.score, metric.prior_score) },
+    { "Change", show.change(metric.score, metric.prior_score) },
     { "Documents", show.documents(shown) },
     { "Duration", show.duration(timing.duration_ms) },
     { "Created", show.time(timing.created_at) },
@@ -149,7 +149,7 @@ local content = html.template [[<p class="back"><a href="/">All runs</a></p>
 <section aria-labelledby="results-title"><h2 id="results-title">Results</h2>
 <table><caption class="spoken">One result per document</caption>
 <thead><tr><th scope="col">Document</th><th scope="col">Status</th><th scope="col" class="number">Score</th>
-<th scope="col" class="number">Before</th><th scope="col" class="number wide">Duration</th></tr></thead>
+<th scope="col" class="number">Change</th><th scope="col" class="number wide">Duration</th></tr></thead>
 <tbody id="rows">{rows}</tbody></table>
 <nav class="pager" id="pager" aria-label="Pages of results">{pager}</nav></section>
 <section id="scores" aria-label="Scores by target">{scores}</section>

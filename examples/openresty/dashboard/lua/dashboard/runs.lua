@@ -82,9 +82,9 @@ end
 -- ---- the table ----
 
 local row = html.template [[<tr data-key="{id}"><th scope="row"><a href="/runs/{path}">{id}</a>
-<span class="under">{experiment} · {block}</span></th>
+<span class="under">{experiment} · {block} <span class="slim">{created}</span></span></th>
 <td>{status}</td><td class="number">{score}</td><td class="wide">{documents}</td>
-<td class="number wide">{duration}</td><td>{created}</td></tr>]]
+<td class="number wide">{duration}</td><td class="wide">{created}</td></tr>]]
 
 local no_rows = html.template [[<tr><td colspan="6" class="empty"><strong>No runs match.</strong>
  {advice}</td></tr>]]
@@ -162,7 +162,7 @@ local content = html.template [[<h1 class="spoken">Experiment runs</h1>
 <table>
 <caption class="spoken">Runs, {order}</caption>
 <thead><tr><th scope="col">Run</th><th scope="col">Status</th><th scope="col" class="number">Score</th>
-<th scope="col" class="wide">Documents</th><th scope="col" class="number wide">Duration</th><th scope="col">Created</th></tr></thead>
+<th scope="col" class="wide">Documents</th><th scope="col" class="number wide">Duration</th><th scope="col" class="wide">Created</th></tr></thead>
 <tbody id="rows">{rows}</tbody>
 </table>
 <nav class="pager" id="pager" aria-label="Pages">{pager}</nav>
