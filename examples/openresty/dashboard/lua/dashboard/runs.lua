@@ -14,10 +14,11 @@ local fields = { "id", "experiment_id", "block_id", "lifecycle.status", "lifecyc
 
 -- ---- the form ----
 
-local text_field = html.template [[<label>{label}
-<input name="{name}" type="{type}" value="{value}" autocomplete="off" spellcheck="false" placeholder="{example}"{invalid}></label>]]
-local choice_field = html.template [[<label>{label}
-<select name="{name}"{invalid}>{options}</select></label>]]
+local text_field = html.template [[<div><label for="{name}">{label}</label>
+<input id="{name}" name="{name}" type="{type}" value="{value}" autocomplete="off" spellcheck="false" placeholder="{example}"{invalid}>
+</div>]]
+local choice_field = html.template [[<div><label for="{name}">{label}</label>
+<select id="{name}" name="{name}"{invalid}>{options}</select></div>]]
 local option = html.template [[<option value="{value}"{selected}>{text}</option>]]
 local selected = html.template [[ selected]] {}
 local invalid = html.template [[ aria-invalid="true" aria-describedby="problem-title"]] {}
