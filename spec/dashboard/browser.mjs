@@ -158,7 +158,8 @@ const checks = {
   "keeps what it shows while updates fail, says so, and recovers": async () => {
     const page = await open(facts.runs);
     await drawn(page);
-    await page.route("**/live", (route) => route.fulfill({ status: 502, json: { problem: "Retab cannot be reached." } }));
+    const failure = { status: 502, json: { problem: "Retab cannot be reached." } };
+    await page.route("**/live", (route) => route.fulfill(failure));
     await page.getByText(/^Not up to date\./).waitFor();
     assert.match(await page.textContent("#announcement"), /Retab cannot be reached\./);
     assert.equal((await keys(page)).length, 20);

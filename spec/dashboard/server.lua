@@ -46,8 +46,8 @@ function server.start(environment)
   local fifo, log = os.tmpname(), os.tmpname()
   os.execute(("rm -f %s && mkfifo -m 600 %s"):format(quote(fifo), quote(fifo)))
   -- Our end of its standard input is the leash.
-  local leash = assert(io.popen(("exec >%s 2>%s; unset LD_PRELOAD; env %s %s %s & pid=$!; exec >/dev/null; cat >/dev/null; "
-    .. "kill $pid; wait $pid"):format(quote(fifo), quote(log), cleared, table.concat(words, " "),
+  local leash = assert(io.popen(("exec >%s 2>%s; unset LD_PRELOAD; env %s %s %s & pid=$!; exec >/dev/null; "
+    .. "cat >/dev/null; kill $pid; wait $pid"):format(quote(fifo), quote(log), cleared, table.concat(words, " "),
     quote(server.root .. "examples/openresty/dashboard/start")), "w"))
   local lines = assert(io.open(fifo))
   local url = lines:read "*l"

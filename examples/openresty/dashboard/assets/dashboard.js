@@ -4,6 +4,7 @@
   const byId = (id) => document.getElementById(id);
   const seconds = Number(document.body.dataset.seconds);
   const patience = 20000; // milliseconds for a response
+  const height = 190; // pixels of a chart
   const slowest = 60; // seconds between two attempts while updates fail
 
   async function request(address) {
@@ -58,10 +59,11 @@
 
   const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const durationText = (value) =>
-    value < 60 ? `${Math.round(value)} s` : value < 3600 ? `${Math.round(value / 60)} min` : `${(value / 3600).toFixed(1)} h`;
+    value < 60 ? `${Math.round(value)} s`
+      : value < 3600 ? `${Math.round(value / 60)} min` : `${(value / 3600).toFixed(1)} h`;
 
-  const increments = [1, 2, 5, 10, 15, 30].flatMap((one) => [one, one * 60]).concat([1, 2, 3, 6, 12, 24].map((one) => one * 3600))
-    .sort((a, b) => a - b);
+  // Seconds, minutes and hours between two marks of the axis of durations.
+  const increments = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400];
 
   // Returns the labels of the axis of time, in UTC: days, or times of day with the day at midnight.
   const timeLabels = (splits, increment) => splits.map((time) => {
@@ -73,12 +75,15 @@
     const axis = { stroke: color("--soft"), grid: { stroke: color("--line"), width: 1 },
       ticks: { show: false }, font: "12px system-ui, sans-serif" };
     const options = {
-      width: place.clientWidth, height: 190, ms: 1e-3, tzDate: (stamp) => uPlot.tzDate(new Date(stamp * 1e3), "Etc/UTC"),
+      width: place.clientWidth, height,
+      tzDate: (time) => uPlot.tzDate(new Date(time * 1000), "Etc/UTC"),
       cursor: { y: false, points: { size: 8 } },
       scales: { y: { range } },
       padding: [10, 12, 0, 0],
-      axes: [{ ...axis, space: 60, size: 32, values: (_, splits, index, space, increment) => timeLabels(splits, increment) },
-        { ...axis, size: 54, incrs, values: (_, values) => values.map(text) }],
+      axes: [
+        { ...axis, space: 60, size: 32, values: (_, splits, index, space, increment) => timeLabels(splits, increment) },
+        { ...axis, size: 54, incrs, values: (_, values) => values.map(text) },
+      ],
       series: [{ label: "Created", value: "{YYYY}-{MM}-{DD} {HH}:{mm}" }, ...series],
     };
     const drawn = new uPlot(options, [columns.time, ...series.map((one) => columns[one.name])], place);
@@ -89,20 +94,25 @@
     return drawn;
   }
 
+  // Returns the range of scores, in whole tenths.
+  const tenths = (_, low, high) => low === null ? [0, 1]
+    : [Math.max(0, Math.floor(low * 10) / 10), Math.min(1, Math.ceil(high * 10) / 10)];
+
   function draw() {
     for (const drawn of plots) drawn.destroy();
     plots = [];
     if (!columns || columns.time.length === 0) return;
     const dots = (name, label, text) => ({ name, label, stroke: color("--dot"), paths: () => null,
-      points: { show: true, size: 5, fill: color("--dot"), width: 0 }, value: (_, value) => value === null ? "–" : text(value) });
+      points: { show: true, size: 5, fill: color("--dot"), width: 0 },
+      value: (_, value) => value === null ? "–" : text(value) });
     const score = (value) => value.toFixed(3);
     plots = [
       plot(byId("score-plot"), [dots("score", "Score", score), { name: "trend", label: "Mean of 10",
         stroke: color("--accent"), width: 2, spanGaps: true, points: { show: false },
         value: (_, value) => value === null ? "–" : score(value) }],
-      (value) => value.toFixed(2), (_, low, high) => low === null ? [0, 1] : [Math.max(0, Math.floor(low * 10) / 10), Math.min(1, Math.ceil(high * 10) / 10)]),
+      (value) => value.toFixed(2), tenths),
       plot(byId("duration-plot"), [{ ...dots("duration", "Duration", durationText),
-        paths: uPlot.paths.bars({ size: [0.6, 12] }), fill: color("--dot"), points: { show: false } }],
+        paths: uPlot.paths.bars({ size: [0.6, 12, 3] }), fill: color("--dot"), points: { show: false } }],
       durationText, (_, low, high) => [0, high || 1], increments),
     ];
   }
@@ -194,7 +204,7 @@
     new ResizeObserver(() => {
       for (const drawn of plots) {
         const width = drawn.root.parentNode.clientWidth;
-        if (width > 0 && width !== drawn.width) drawn.setSize({ width, height: 190 });
+        if (width > 0 && width !== drawn.width) drawn.setSize({ width, height });
       }
     }).observe(charts);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);

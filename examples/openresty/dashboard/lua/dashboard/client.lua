@@ -31,7 +31,8 @@ function client.call(f)
   if ok then return value, err end
   local message = without_place(value)
   if not message:find "^%a+ [%a ]+ '" then error(value, 0) end
-  return nil, { kind = "parameter", message = message:gsub("^bad parameter '(.-)':", "%1"), name = message:match "'(.-)'" }
+  local name = message:match "'(.-)'"
+  return nil, { kind = "parameter", name = name, message = (message:gsub("^bad parameter '(.-)':", "%1")) }
 end
 
 return client

@@ -44,7 +44,8 @@ end
 
 -- ---- the watch ----
 
-local watch_form = html.template [[<form method="post" action="/runs/{path}/watch"><button>Watch in the background</button>
+local watch_form = html.template [[<form method="post" action="/runs/{path}/watch">
+<button>Watch in the background</button>
 <span class="hint">The server waits for this run, also after you leave.</span></form>]]
 
 local function watch_of(shown)
@@ -57,8 +58,10 @@ end
 
 local scores = html.template [[<h2>Scores by target</h2>
 <table class="narrow"><caption class="spoken">Scores by target, the lowest first</caption>
-<thead><tr><th scope="col">Target</th><th scope="col" class="number">Score</th></tr></thead><tbody>{rows}</tbody></table>]]
-local score_row = html.template [[<tr><th scope="row"><code>{path}</code></th><td class="number">{score}</td></tr>]]
+<thead><tr><th scope="col">Target</th><th scope="col" class="number">Score</th></tr></thead>
+<tbody>{rows}</tbody></table>]]
+local score_row = html.template [[<tr><th scope="row"><code>{path}</code></th>
+<td class="number">{score}</td></tr>]]
 local note = html.template [[<h2>Scores by target</h2><p class="note">{text}</p>]]
 
 local function scores_of(metrics, err)
@@ -100,7 +103,8 @@ local function rows_of(results, metrics)
     return row { id = result.id, document = result.document_id,
       name = score.filename or file_of(result) or result.document_id, status = show.status(lifecycle),
       message = lifecycle.message or lifecycle.reason, score = show.score(score.score),
-      change = show.change(score.score, score.prior_score), duration = show.duration(show.object(result.timing).duration_ms) }
+      change = show.change(score.score, score.prior_score),
+      duration = show.duration(show.object(result.timing).duration_ms) }
   end)
 end
 

@@ -15,7 +15,8 @@ local fields = { "id", "experiment_id", "block_id", "lifecycle.status", "lifecyc
 -- ---- the form ----
 
 local text_field = html.template [[<div><label for="{name}">{label}</label>
-<input id="{name}" name="{name}" type="{type}" value="{value}" autocomplete="off" spellcheck="false" placeholder="{example}"{invalid}>
+<input id="{name}" name="{name}" type="{type}" value="{value}"
+ autocomplete="off" spellcheck="false" placeholder="{example}"{invalid}>
 </div>]]
 local choice_field = html.template [[<div><label for="{name}">{label}</label>
 <select id="{name}" name="{name}"{invalid}>{options}</select></div>]]
@@ -83,23 +84,29 @@ end
 -- ---- the table ----
 
 local row = html.template [[<tr data-key="{id}"><th scope="row"><a href="/runs/{path}">{id}</a>
-<span class="under">{experiment} · {block} <span class="slim">{created}</span></span></th>
-<td>{status}</td><td class="number">{score}</td><td class="wide">{documents}</td>
+<span class="under">{experiment} · {block}</span>
+<span class="slim">{status} {created}</span></th>
+<td class="wide">{status}</td><td class="number">{score}</td><td class="wide">{documents}</td>
 <td class="number wide">{duration}</td><td class="wide">{created}</td></tr>]]
 
-local no_rows = html.template [[<tr><td colspan="6" class="empty"><strong>No runs match.</strong>
- {advice}</td></tr>]]
+local no_rows = html.template [[<tr><td colspan="6" class="empty"><strong>{title}</strong> {advice}</td></tr>]]
 
 local function row_of(run)
   local timing = show.object(run.timing)
-  return row { id = run.id, path = ngx.escape_uri(tostring(run.id)), experiment = run.experiment_id, block = run.block_id,
-    status = show.status(run.lifecycle), score = show.score(run.score), documents = show.documents(run),
+  return row { id = run.id, path = ngx.escape_uri(tostring(run.id)),
+    experiment = run.experiment_id, block = run.block_id,
+    status = show.status(run.lifecycle),
+    score = show.score(run.score), documents = show.documents(run),
     duration = show.duration(timing.duration_ms), created = show.time(timing.created_at) }
 end
 
 local function rows_of(listed, params)
   if #listed.data > 0 then return html.each(listed.data, row_of) end
-  return no_rows { advice = next(params) and "Widen the dates, or clear a filter."
+  -- The API can filter after it cut the page.
+  if listed.list_metadata.after then
+    return no_rows { title = "No runs on this page.", advice = "The next one can have some." }
+  end
+  return no_rows { title = "No runs match.", advice = next(params) and "Widen the dates, or clear a filter."
     or "Start a run of an experiment, and it appears here." }
 end
 
@@ -151,19 +158,23 @@ end
 local content = html.template [[<h1 class="spoken">Experiment runs</h1>
 {form}
 <section class="watches" id="watches" aria-live="polite" aria-label="Watched runs">{watches}</section>
-<section class="charts" id="charts" data-chart="/chart{query}" aria-label="Charts" hidden>
+<section class="charts" id="charts" data-chart="/chart{query}"
+ aria-label="Charts" hidden>
 <figure><figcaption><strong>Score over time</strong> <span id="score-text"></span></figcaption>
-<div class="plot" id="score-plot" role="img" aria-label="Chart of scores over time" aria-describedby="score-text"></div></figure>
+<div class="plot" id="score-plot" role="img"
+ aria-label="Chart of scores over time" aria-describedby="score-text"></div></figure>
 <figure><figcaption><strong>Duration over time</strong> <span id="duration-text"></span></figcaption>
-<div class="plot" id="duration-plot" role="img" aria-label="Chart of durations over time" aria-describedby="duration-text"></div></figure>
+<div class="plot" id="duration-plot" role="img"
+ aria-label="Chart of durations over time" aria-describedby="duration-text"></div></figure>
 </section>
 <section class="list" aria-labelledby="list-title">
 <h2 id="list-title" class="spoken">Runs</h2>
 <p class="summary" id="summary">{summary}</p>
 <table>
 <caption class="spoken">Runs, {order}</caption>
-<thead><tr><th scope="col">Run</th><th scope="col">Status</th><th scope="col" class="number">Score</th>
-<th scope="col" class="wide">Documents</th><th scope="col" class="number wide">Duration</th><th scope="col" class="wide">Created</th></tr></thead>
+<thead><tr><th scope="col">Run</th><th scope="col" class="wide">Status</th>
+<th scope="col" class="number">Score</th><th scope="col" class="wide">Documents</th>
+<th scope="col" class="number wide">Duration</th><th scope="col" class="wide">Created</th></tr></thead>
 <tbody id="rows">{rows}</tbody>
 </table>
 <nav class="pager" id="pager" aria-label="Pages">{pager}</nav>
@@ -178,12 +189,14 @@ function runs.page()
   local params = filters.read(ngx.req.get_uri_args())
   local parts, err = parts_of(params)
   if not parts then
+    local notice = problem.notice(err, "/" .. filters.query(params, params))
     return page.send { status = problem.status(err), title = problem.title(err) .. " · Retab",
-      main = failed { form = form_of(params, err), notice = problem.notice(err, "/" .. filters.query(params, params)) } }
+      main = failed { form = form_of(params, err), notice = notice } }
   end
   parts.form, parts.query = form_of(params), filters.query(params)
   parts.order = params.order == "asc" and "oldest first" or "newest first"
-  page.send { title = "Experiment runs · Retab", main = content(parts), live = "/live" .. filters.query(params, params) }
+  page.send { title = "Experiment runs · Retab", main = content(parts),
+    live = "/live" .. filters.query(params, params) }
 end
 
 -- GET /live: the parts of the page that change.

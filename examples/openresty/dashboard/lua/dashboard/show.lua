@@ -40,7 +40,8 @@ function show.score(value)
 end
 
 local change = html.template
-  [[<span class="change {class}"><span aria-hidden="true">{arrow}</span><span class="spoken">{word}</span> {text}</span>]]
+  [[<span class="change {class}"><span aria-hidden="true">{arrow}</span><span class="spoken">{word}</span>
+ {text}</span>]]
 
 -- Returns how a score differs from a prior one.
 function show.change(now, prior)

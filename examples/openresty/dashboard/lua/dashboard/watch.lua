@@ -19,8 +19,9 @@ local function put(id, state)
 end
 
 local function seen(run)
-  return { status = show.object(run.lifecycle).status, score = run.score, total_document_count = run.total_document_count,
-    completed_document_count = run.completed_document_count, error_count = run.error_count }
+  return { status = show.object(run.lifecycle).status, score = run.score, error_count = run.error_count,
+    total_document_count = run.total_document_count, document_count = run.document_count,
+    completed_document_count = run.completed_document_count }
 end
 
 local function wait(premature, id)
