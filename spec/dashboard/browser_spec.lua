@@ -42,7 +42,7 @@ local function start(name, options, environment)
   local values = { RETAB_API_KEY = api_key, DASHBOARD_NODE_MODULES = charts, DASHBOARD_SECONDS = "0.3" }
   if options then
     values.RETAB_API_BASE_URL = upstream:scenario(options)
-    if name == "runs" then facts.api = values.RETAB_API_BASE_URL end
+    if name == "changing" then facts.api = values.RETAB_API_BASE_URL end
   end
   for variable, value in pairs(environment or {}) do values[variable] = value or nil end -- false removes one
   started[#started + 1] = dashboards.start(values)
@@ -50,8 +50,8 @@ local function start(name, options, environment)
 end
 
 local evil = [["><script>broken = 1</script><img src=x onerror="broken = 2">]]
-start("runs", { runs = 400, spacing = 3600, advance = "time", lasts = 2, score = 0.91 })
-start("picture", { runs = 400, spacing = 7200 })
+start("runs", { runs = 400, spacing = 7200 })
+start("changing", { runs = 100, looks = 20, score = 0.91 })
 start("empty", { runs = 0 })
 start("refused", { key = "another" })
 start("no_key", nil, { RETAB_API_KEY = false })

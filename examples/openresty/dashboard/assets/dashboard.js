@@ -143,6 +143,7 @@
   let busy = false;
 
   function say(state, text) {
+    if (paused && state !== "paused") return; // an update can end after the pause began
     byId("live").dataset.state = state;
     if (byId("live-text").textContent !== text) byId("live-text").textContent = text;
   }
