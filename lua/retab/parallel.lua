@@ -120,9 +120,9 @@ end
 local function cut(self, index)
   local stretch = self.slices[index]
   local ends = stretch.far or (self.sign > 0 and self.newest or self.oldest)
-  if ends == math.huge then ends = call.wall_clock(self.endpoint.session:driver().now()) end
+  if ends == math.huge then ends = call.wall_clock(self.endpoint.session:driver().now()) or ends end
   local far = stretch.near + self.sign * math.max(1, math.floor(self.length))
-  local reaches_end = compare(self, far, ends) >= 0
+  local reaches_end = far == ends or compare(self, far, ends) > 0 -- both can be infinite
   local slice = new_slice(self, stretch.near, not reaches_end and far or stretch.far)
   slice.first_id = stretch.first_id
   if reaches_end then
