@@ -80,8 +80,10 @@ end
 
 -- ---- the results ----
 
-local row = html.template [[<tr data-key="{id}"><th scope="row">{name}<span class="under">{document}</span></th>
-<td>{status}<span class="under">{message}</span></td><td class="number">{score}</td><td class="number">{change}</td>
+local row = html.template [[<tr data-key="{id}"><th scope="row">{name}<span class="under">{document}</span>
+<span class="slim">{status} {message}</span></th>
+<td class="wide">{status}<span class="under">{message}</span></td>
+<td class="number">{score}</td><td class="number">{change}</td>
 <td class="number wide">{duration}</td></tr>]]
 local no_rows = html.template [[<tr><td colspan="5" class="empty">There are no results yet.</td></tr>]] {}
 
@@ -152,7 +154,8 @@ local content = html.template [[<p class="back"><a href="/">All runs</a></p>
 <div class="columns">
 <section aria-labelledby="results-title"><h2 id="results-title">Results</h2>
 <table><caption class="spoken">One result per document</caption>
-<thead><tr><th scope="col">Document</th><th scope="col">Status</th><th scope="col" class="number">Score</th>
+<thead><tr><th scope="col">Document</th><th scope="col" class="wide">Status</th>
+<th scope="col" class="number">Score</th>
 <th scope="col" class="number">Change</th><th scope="col" class="number wide">Duration</th></tr></thead>
 <tbody id="rows">{rows}</tbody></table>
 <nav class="pager" id="pager" aria-label="Pages of results">{pager}</nav></section>
