@@ -45,8 +45,7 @@ local function start(name, options, environment)
     if name == "changing" then facts.api = values.RETAB_API_BASE_URL end
   end
   for variable, value in pairs(environment or {}) do values[variable] = value or nil end -- false removes one
-  started[#started + 1] = dashboards.start(values)
-  facts[name] = started[#started].url .. "/"
+  started[name] = dashboards.begin(values)
 end
 
 local evil = [["><script>broken = 1</script><img src=x onerror="broken = 2">]]
@@ -59,10 +58,11 @@ start("down", nil, { RETAB_API_BASE_URL = "http://127.0.0.1:1" })
 start("hostile", { fault = "body", times = 0, on = "list", body = cjson.encode {
   data = { { id = evil, experiment_id = evil, lifecycle = { status = evil }, timing = { created_at = evil } } },
   list_metadata = { after = cjson.null } } })
+for name, dashboard in pairs(started) do facts[name] = dashboard:ready().url .. "/" end
 
 describe("the dashboard in a browser", function()
   teardown(function()
-    for _, one in ipairs(started) do one:stop() end
+    for _, one in pairs(started) do one:stop() end
     os.execute("rm -rf " .. quote(pictures))
   end)
 

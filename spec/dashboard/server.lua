@@ -30,10 +30,10 @@ local cleared = "-u RETAB_API_KEY -u RETAB_API_BASE_URL -u RETAB_BASE_URL -u RET
 local Dashboard = {}
 Dashboard.__index = Dashboard
 
---- Starts a dashboard, which ends with this process.
+--- Begins to start a dashboard, which ends with this process. `ready` waits until it has started.
 --- @param environment table<string, string>
---- @return table dashboard with `url` (without a slash at its end) and `log` (a path)
-function server.start(environment)
+--- @return table dashboard
+function server.begin(environment)
   local values = {
     LUA_PATH = ("%slua/?.lua;%slua/?/init.lua;%s;;"):format(server.root, server.root, environment.path or ""),
     LUA_CPATH = server.build .. "/lua/5.1/?.so;;", no_proxy = "127.0.0.1",
@@ -50,12 +50,22 @@ function server.start(environment)
     .. "cat >/dev/null; kill $pid; wait $pid"):format(quote(fifo), quote(log), cleared, table.concat(words, " "),
     quote(server.root .. "examples/openresty/dashboard/start")), "w"))
   local lines = assert(io.open(fifo))
-  local url = lines:read "*l"
-  lines:close()
   os.remove(fifo)
-  local self = setmetatable({ url = url and url:gsub("/$", ""), leash = leash, log = log }, Dashboard)
+  return setmetatable({ lines = lines, leash = leash, log = log }, Dashboard)
+end
+
+--- @return table self with `url` (without a slash at its end)
+function Dashboard:ready()
+  local url = self.lines:read "*l"
+  self.lines:close()
   if not url then error("the dashboard did not start: " .. self:logged(), 2) end
+  self.url = url:gsub("/$", "")
   return self
+end
+
+--- Starts a dashboard.
+function server.start(environment)
+  return server.begin(environment):ready()
 end
 
 function Dashboard:stop()
