@@ -1,8 +1,8 @@
---- The driver of nginx on its own cosockets: no libcurl is loaded. A caller sleeps on a semaphore while its exchange
---- runs in a timer. As many timers run as there may be connections, so that exchanges outlive the request of a client
---- that goes away, and a prefetched page does not keep a finished request open. A timer gives each exchange a light
---- thread of its own and kills it when its time is over: a cosocket's own timeouts count each read. nginx's
---- `lua_ssl_trusted_certificate` decides which certificates are trusted.
+--- The driver of nginx on its own cosockets: no libcurl is loaded. A caller sleeps on a semaphore while a server does
+--- its exchange. A server is a timer, so that exchanges outlive the request of a client that goes away, and a prefetched
+--- page does not keep a finished request open. There are as many servers as there may be connections. A server runs its
+--- exchanges in a light thread, which it kills when one of them is cancelled or late: a cosocket's own timeouts count
+--- each read. nginx's `lua_ssl_trusted_certificate` decides which certificates are trusted.
 local bind = require "retab.driver.bind"
 local http1 = require "retab.driver.http1"
 local params = require "retab.params"
@@ -26,7 +26,7 @@ local linger = 0.1
 --- Exchanges of one server. nginx frees what they allocate when the server's timer ends.
 local most_exchanges = 100
 
---- The most milliseconds that a cosocket takes. The threads that run exchanges bound their time.
+--- The most milliseconds that a cosocket takes: the servers bound the time of exchanges.
 local forever = 2 ^ 31 - 1
 
 --- Methods that may be sent again if a kept connection turns out to be closed. Others get a connection of their own.
@@ -210,7 +210,7 @@ function Driver:next_ticket(server)
   end
 end
 
---- Runs exchanges, one after the other.
+--- Runs exchanges, one after the other, in the light thread of a server.
 function Driver:work(server)
   while server.left > 0 do
     local ticket = self:next_ticket(server)
