@@ -83,14 +83,21 @@ describe("examples/openresty", function()
   end)
 
   it("logs the runs that finish", function()
-    -- an API whose only run is completed from the third request on
+    -- an API whose only run is completed from its third request on
     server = start_openresty("http://127.0.0.1:@HTTP_PORT@", [[
       location = /v1/workflows/experiments/runs {
         default_type application/json;
         content_by_lua_block {
+          ngx.print('{"data":[{"id":"exprun_7","lifecycle":{"status":"', (looks or 0) > 2 and "completed" or "running",
+            '"}}],"list_metadata":{"before":null,"after":null}}')
+        }
+      }
+      location = /v1/workflows/experiments/runs/exprun_7 {
+        default_type application/json;
+        content_by_lua_block {
           looks = (looks or 0) + 1
-          ngx.print('{"data":[{"id":"exprun_7","score":0.5,"lifecycle":{"status":"',
-            looks > 2 and "completed" or "running", '"}}],"list_metadata":{"before":null,"after":null}}')
+          ngx.print('{"id":"exprun_7","score":0.5,"lifecycle":{"status":"', looks > 2 and "completed" or "running",
+            '"}}')
         }
       }
     ]])

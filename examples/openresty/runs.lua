@@ -15,7 +15,10 @@ local client
 local function list(params)
   if not client then
     local ok, created = pcall(retab.new)
-    if not ok then return nil, (tostring(created):gsub("^[^:]*:%d+: ", "")), { kind = "configuration" } end
+    if not ok then
+      local message = tostring(created):gsub("^[^:]*:%d+: ", "")
+      return nil, message, { kind = "configuration", message = message }
+    end
     client = created
   end
   return client.workflows.experiments.runs.list(params, { fields = fields, deadline = 20 })
@@ -40,25 +43,41 @@ function runs.list()
   respond(statuses[err.kind] or 502, { error = message, kind = err.kind, request_id = err.request_id })
 end
 
-local unfinished = {} -- the ids of the runs that were not finished at the last look
+local interval = tonumber(os.getenv "WATCH_SECONDS") or 10
+local watched = {} -- the ids of the runs that somebody waits for
+
+local function warn(err, what)
+  if err.kind == "cancelled" then return end -- the worker exits
+  ngx.log(ngx.WARN, what, ": ", err.message)
+end
+
+-- Waits until a run ends, and logs how. Only its light thread is suspended.
+local function log_end(id)
+  local run, _, err = client.workflows.experiments.runs.wait(id, { interval = interval, deadline = 86400 })
+  watched[id] = nil
+  if not run then return warn(err, "cannot wait for experiment run " .. id) end
+  ngx.log(ngx.NOTICE, "experiment run ", id, " finished: ", run.lifecycle.status, ", score ", run.score or "none")
+end
 
 local function look(premature)
-  if premature then return end
-  local page, message = list { limit = 100 }
-  if not page then return ngx.log(ngx.WARN, "cannot list experiment runs: ", message) end
+  if premature then -- the worker exits: its waits end with the client
+    if client then client:close() end
+    return
+  end
+  local page, _, err = list { limit = 100 }
+  if not page then return warn(err, "cannot list experiment runs") end
   for _, run in ipairs(page.data) do
-    local status = run.lifecycle.status
-    if unfinished[run.id] and finished[status] then
-      ngx.log(ngx.NOTICE, "experiment run ", run.id, " finished: ", status, ", score ", run.score or "none")
+    if not finished[run.lifecycle.status] and not watched[run.id] then
+      watched[run.id] = true
+      client:spawn(log_end, run.id)
     end
-    unfinished[run.id] = not finished[status] or nil
   end
 end
 
--- Looks every few seconds, in one of the workers.
+-- Looks for runs that are not finished every few seconds, in one of the workers.
 function runs.watch()
   if ngx.worker.id() ~= 0 then return end
-  assert(ngx.timer.every(tonumber(os.getenv "WATCH_SECONDS") or 10, look))
+  assert(ngx.timer.every(interval, look))
 end
 
 return runs
