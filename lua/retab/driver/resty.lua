@@ -1,8 +1,10 @@
 --- The driver of nginx on its own cosockets: no libcurl is loaded. A caller sleeps on a semaphore while a server does
---- its exchange. A server is a timer, so that exchanges outlive the request of a client that goes away, and a prefetched
---- page does not keep a finished request open. There are as many servers as there may be connections. A server runs its
---- exchanges in a light thread, which it kills when one of them is cancelled or late: a cosocket's own timeouts count
---- each read. nginx's `lua_ssl_trusted_certificate` decides which certificates are trusted.
+--- its exchange. A server is a timer, so that exchanges outlive the request of a client that goes away, and so that a
+--- prefetched page does not keep a finished request open. There are at most as many servers as connections.
+---
+--- A server runs its exchanges in a light thread, and kills that thread when an exchange is cancelled or late: a
+--- cosocket's own timeouts count each read. nginx's `lua_ssl_trusted_certificate` decides which certificates are
+--- trusted.
 local bind = require "retab.driver.bind"
 local http1 = require "retab.driver.http1"
 local params = require "retab.params"
