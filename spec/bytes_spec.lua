@@ -1,6 +1,7 @@
 --- The body of a response on its way from retab.curl to retab.core, without a copy as a Lua string.
 local core = require "retab.core"
 local curl = require "retab.curl"
+local garbage = require "spec.garbage"
 local listener = require "spec.listener"
 local simulator = require "spec.simulator"
 local task = require "retab.task"
@@ -87,7 +88,7 @@ describe("the body of a response", function()
       end)
     end
     rearm()
-    local pause, multiplier = collectgarbage("setpause", 10), collectgarbage("setstepmul", 1000)
+    local restore = garbage.hurry(10, 1000)
     for round = 1, 400 do
       pool = curl.pool { max_connections = 1 }
       local transfer = pool:send {
@@ -105,8 +106,7 @@ describe("the body of a response", function()
       assert.equal(got and "3000", got and got.headers["x-3000"])
       if closed >= 4 then break end
     end
-    collectgarbage("setpause", pause)
-    collectgarbage("setstepmul", multiplier)
+    restore()
     assert.is_true(closed >= 4)
     server_of_fields:close()
   end)
@@ -127,7 +127,7 @@ describe("the body of a response", function()
       end)
     end
     rearm()
-    local pause = collectgarbage("setpause", 20)
+    local restore = garbage.hurry(20)
     for _ = 1, 200 do
       local body, before = assert(fetch(pool, 100):result()).body, closed
       reading = body
@@ -140,7 +140,7 @@ describe("the body of a response", function()
       body:close()
       if closed >= 3 then break end
     end
-    collectgarbage("setpause", pause)
+    restore()
     if jit then jit.on() end
     assert.is_true(closed >= 3)
     pool:close()

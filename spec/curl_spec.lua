@@ -1,5 +1,6 @@
 --- retab.curl as the drivers use it: pools and transfers.
 local curl = require "retab.curl"
+local garbage = require "spec.garbage"
 local interpreter = require "spec.interpreter"
 local listener = require "spec.listener"
 local simulator = require "spec.simulator"
@@ -174,7 +175,7 @@ end)
 describe("a response", function()
   it("has the values of a header that comes many times in one, in their order", function()
     local lines, values = {}, {}
-    for index = 1, 20000 do
+    for index = 1, 4000 do -- libcurl 8 takes 5,000 lines
       lines[index], values[index] = ("a:%d\n"):format(index), tostring(index)
     end
     local response = assert(exchange(function(peer)
@@ -549,15 +550,14 @@ describe("what runs inside a call", function()
       end)
     end
     rearm()
-    local pause, multiplier = collectgarbage("setpause", 0), collectgarbage("setstepmul", 1000) -- 5.4 keeps no more
+    local restore = garbage.hurry(0, 1000)
     local rounds = 0
     repeat
       rounds = rounds + 1
       f(function(strike) armed = strike end)
       armed = nil
     until called >= times or rounds > 400
-    collectgarbage("setpause", pause)
-    collectgarbage("setstepmul", multiplier)
+    restore()
     if jit then jit.on() end
     assert.is_true(called > 0) -- when a collection ends is the choice of the collector
   end

@@ -77,6 +77,13 @@ describe("The module", function()
     ]]:gsub("\t", " "))
   end)
 
+  it("says that such a program needs a driver of its own", function()
+    assert.matches("pass retab.new the option 'driver'", run [[
+      package.preload["retab.curl"] = function() return false end
+      print(select(2, pcall(require("retab").new({ api_key = "k" }).workflows.experiments.runs.list)))
+    ]])
+  end)
+
   it("has a decoder that loads no libcurl", function()
     assert.equal("1", run [[
       print(require("retab.core").decode("[1]")[1])

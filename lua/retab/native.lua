@@ -25,7 +25,7 @@ end
 
 local function another_lua(name, path)
   return ([[
-%s is built for another Lua: it does not load into %s.
+%s is built for another Lua than %s, or this program does not export its Lua (docs/embedding.md).
 %s
 If it is built, put that build first on package.cpath: package.cpath = "DIRECTORY/lua/%s/?.so;" .. package.cpath]])
     :format(path or name, lua, how_to_build(), abi)
@@ -95,6 +95,17 @@ end
 --- Raises a string of at most three lines if it does not load, or has another version than the Lua files.
 function native.curl()
   return load("retab.curl", "library") -- its `version` is that of libcurl
+end
+
+--- The same for a driver that needs it.
+--- @return table curl
+--- Raises also where the program has no libcurl.
+function native.transport()
+  local curl = native.curl()
+  if not curl then
+    error("this program has no libcurl (retab.curl): pass retab.new the option 'driver', a transport of your own", 0)
+  end
+  return curl
 end
 
 return native

@@ -1,7 +1,7 @@
 --- The driver of plain scripts: a wait blocks the process. While it waits for one request, all others that were sent
 --- make progress too.
 local bind = require "retab.driver.bind"
-local curl = require "retab.curl"
+local curl = require("retab.native").transport()
 local dates = require "retab.dates"
 local task = require "retab.task"
 

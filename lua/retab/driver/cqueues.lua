@@ -6,7 +6,7 @@ local auxlib = require "cqueues.auxlib"
 local bind = require "retab.driver.bind"
 local condition = require "cqueues.condition"
 local cqueues = require "cqueues"
-local curl = require "retab.curl"
+local curl = require("retab.native").transport()
 local task = require "retab.task"
 
 local driver = {}

@@ -11,7 +11,7 @@
 --- - A finalizer closes nothing. It has the loop close, and it is created after the handles, so that it precedes their
 ---   finalizers also when the Lua state closes.
 local bind = require "retab.driver.bind"
-local curl = require "retab.curl"
+local curl = require("retab.native").transport()
 local task = require "retab.task"
 
 local luv = {}

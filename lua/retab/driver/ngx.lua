@@ -2,7 +2,7 @@
 --- caller sleeps on a semaphore until its transfer is done: so the worker serves other requests meanwhile. The timer
 --- belongs to no request. A thread that nginx kills takes nothing with it but its own transfer, which is collected.
 local bind = require "retab.driver.bind"
-local curl = require "retab.curl"
+local curl = require("retab.native").transport()
 local phases = require "retab.driver.phases"
 local semaphore = require "ngx.semaphore"
 

@@ -100,8 +100,9 @@ end
 --- Does the TLS handshake. Only a certificate that fails to verify is of kind `tls`.
 local function handshake(socket, url)
   local ok, problem = socket:sslhandshake(false, url.host:gsub("[%[%]]", ""), true)
-  if ok then return true end
-  problem = tostring(problem)
+  if ok and socket:getreusedtimes() then return true end
+  -- nginx 1.22 can return true although it closed the socket, where the certificate is not for the host
+  problem = ok and "the certificate is not valid for the host" or tostring(problem)
   if problem == "closed" or problem:find("timeout", 1, true) or problem:find("handshake", 1, true)
     or problem:find("connection", 1, true) then
     return http1.broken(problem == "closed" and "the connection was closed in the TLS handshake" or problem)
