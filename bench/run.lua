@@ -6,8 +6,7 @@
 local benchmarks = {
   { "decode", "5.4", "jit" }, { "fields", "5.4" }, { "skip", "5.4" }, { "shapes", "5.4", "jit" }, { "walk", "5.4" },
   { "prefetch", "5.4" }, { "parallel", "5.4" }, { "memory", "5.4" }, { "start", "5.4" }, { "tool", "5.4" },
-  { "allocations", "5.4" },
-  { "nginx", "5.4" },
+  { "allocations", "5.4" }, { "nginx", "5.4" },
 }
 
 local results = "bench/results.md"
