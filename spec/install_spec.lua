@@ -63,3 +63,20 @@ describe("cmake --install", function()
     assert.falsy(text:find(prefix, 1, true))
   end)
 end)
+
+describe("The Debian package", function()
+  it("has the modules, the library and the command line, and depends on libcurl", function()
+    if not os.execute("command -v dpkg-deb dpkg-shlibdeps >/dev/null 2>&1") then pending "no Debian" end
+    local directory, remove = interpreter.directory()
+    run(("cd '%s' && cpack -G DEB -B '%s'"):format(build, directory))
+    local contents = run(("dpkg-deb -c '%s'/*.deb"):format(directory))
+    for _, path in ipairs { "lib/lua/%s/retab/core.so", "lib/lua/%s/retab/curl.so", "share/lua/%s/retab/init.lua" } do
+      assert.truthy(contents:find("./usr/" .. path:format(abi), 1, true), contents)
+    end
+    assert.truthy(contents:find("./usr/bin/retab-runs", 1, true), contents)
+    local control = run(("dpkg-deb -f '%s'/*.deb"):format(directory))
+    assert.matches("\nDepends: [^\n]*libcurl", control)
+    assert.matches("\nVersion: " .. require("retab")._VERSION:gsub("%.", "%%."), control)
+    remove()
+  end)
+end)

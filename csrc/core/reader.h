@@ -16,7 +16,7 @@
 
 #pragma GCC visibility push(hidden)
 
-/* How many containers may be open at once, and the most that a caller may ask for. */
+/* The number of containers that may be open at once, and the largest number that a caller may set. */
 #define RETAB_DEPTH 128
 #define RETAB_DEPTH_MOST 1000000
 

@@ -132,7 +132,7 @@ static int has_header(const struct curl_slist *headers, const char *name)
     return 0;
 }
 
-/* Removes a header that libcurl would add by itself. */
+/* Removes a header that libcurl adds unless told otherwise. */
 static CURLcode suppress_header(struct retab_transfer *transfer, const char *name, const char *line)
 {
     if (has_header(transfer->headers, name)) {

@@ -6,7 +6,7 @@
 
 #pragma GCC visibility push(hidden)
 
-/* How many ready sockets are reported at a time. The others are still ready the next time. */
+/* The largest number of ready sockets that one call reports. The others are still ready at the next call. */
 #define RETAB_WATCH_EVENTS 16
 
 struct retab_watch_event {

@@ -280,7 +280,7 @@ local function try_again(self, fields, delay, ends)
   return nil
 end
 
---- PUC's Lua 5.1 cannot yield across pcall: there, a finish that raises in a coroutine leaves its mark behind.
+--- PUC's Lua 5.1 cannot yield across pcall: there, a finish that raises in a coroutine leaves its mark in place.
 local yields_across_pcall = rawget(_G, "jit") ~= nil or _VERSION ~= "Lua 5.1"
 
 --- Returns true while a coroutine is inside call.finish: another one that is not dead, or this one, in a hook.

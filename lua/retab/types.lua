@@ -593,7 +593,7 @@ function Page:prev() end
 ---@field cursor? string id of the last item handed out: pass it as `after` to resume, nothing is lost or repeated
 local Walk = {}
 
---- Ends the walk and cancels prefetched requests. Leaving a loop does so by itself: at once on Lua 5.4, at the next
+--- Ends the walk and cancels prefetched requests. Leaving a loop does the same: at once on Lua 5.4, at the next
 --- collection elsewhere.
 ---
 --- ```lua
@@ -963,7 +963,7 @@ function PageIterator:next() end
 
 -- ---- retab.core ----
 
---- The decoder by itself: `require "retab.core"` loads no libcurl.
+--- The decoder alone: `require "retab.core"` loads no libcurl.
 ---@class retab.core
 ---@field null lightuserdata the same as `retab.null`
 ---@field version string the same as `retab._VERSION`

@@ -1,4 +1,4 @@
--- dashboard.lua: finds the handler of a request. nginx serves the files under /assets by itself.
+-- dashboard.lua: finds the handler of a request. nginx itself serves the files under /assets.
 local chart = require "dashboard.chart"
 local page = require "dashboard.page"
 local run = require "dashboard.run"
