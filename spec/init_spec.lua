@@ -93,6 +93,15 @@ describe("The module", function()
 end)
 
 describe("The key", function()
+  it("is not quoted where it is the name of an option", function()
+    assert.matches("unknown option '%*%*%*'", run([[
+      print(select(2, pcall(require("retab").new, { secretkey = true })))
+    ]], { RETAB_API_KEY = "secretkey" }))
+    local ok, message = pcall(retab.new, { api_key = "anotherkey", anotherkey = 1 })
+    assert.is_false(ok)
+    assert.is_nil(tostring(message):find("anotherkey", 1, true))
+  end)
+
   it("comes from the option, or else from RETAB_API_KEY", function()
     local script = [[
       local request = require("retab").new({ api_key = KEY }).workflows.experiments.runs.request()

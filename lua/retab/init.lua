@@ -181,7 +181,9 @@ function Session:close()
 end
 
 local function new_session(given)
-  local options = params.check(client_options, given, "option")
+  local hidden = { environment "RETAB_API_KEY" }
+  if type(given) == "table" and type(given.api_key) == "string" then hidden[#hidden + 1] = given.api_key end
+  local options = params.check(client_options, given, "option", { hidden = hidden })
   local base_url = find_base_url(options)
   local user_agent = "retab-lua/" .. retab._VERSION
   return setmetatable({

@@ -118,7 +118,7 @@ local function raise_unknown(declaration, name, kind, rules)
   end
   local has_keys = rules.keys and rules.keys[1]
   local shown = type(name) == "string" and (has_keys or is_showable(name))
-    and ("'%s'"):format(shown_text(name, rules.keys))
+    and ("'%s'"):format(shown_text(name, rules.keys or rules.hidden))
   local near = type(name) == "string" and suggest(declaration, name)
   if near and not shown then shown = "name" end
   params.raise(("unknown %s %s%s"):format(kind, shown or describe(name, rules),
@@ -130,7 +130,7 @@ end
 --- @param given any a table, or nil for an empty one
 --- @param kind "parameter"|"option" what an entry is called in messages
 --- @param rules table|nil other: the declaration of the call's other table, whose names get a hint; keys: the API keys,
----   masked in strings that messages quote (without a key they quote none)
+---   masked in strings that messages quote (without a key they quote none); hidden: keys that are masked in names
 --- @return table checked a new table; a value that is nil or null is not in it
 function params.check(declaration, given, kind, rules)
   rules = rules or {}
