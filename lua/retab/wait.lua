@@ -11,7 +11,7 @@ local wait = {}
 local default_interval = 2 -- seconds between two looks
 local default_deadline = 600 -- seconds for the whole wait
 
---- How many responses 404 in a row are tolerated: a server can need a moment to find a new object.
+--- The number of 404 responses in a row that are tolerated: a server can need a moment to find a new object.
 local most_not_found = 2
 
 --- The value at a path of one or two keys; nil where there is none.

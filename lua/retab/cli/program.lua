@@ -1,4 +1,4 @@
---- program.lua: the program behind bin/retab-runs: it reads the command line and runs the verb.
+--- program.lua: the program that bin/retab-runs starts: it reads the command line and runs the verb.
 local arguments = require "retab.cli.arguments"
 local retab = require "retab"
 local terminal = require "retab.cli.terminal"

@@ -14,7 +14,7 @@ local tick = phases.tick
 --- Seconds after which a caller that sends also steps: under load the pool need not wait for the tick.
 local gap = 0.0001
 
---- Seconds without a step after which a caller steps by itself and requests another timer: nginx drops timers past
+--- Seconds without a step after which a caller steps the pool and requests another timer: nginx drops timers past
 --- lua_max_running_timers.
 local patience = 0.05
 
