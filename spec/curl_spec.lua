@@ -173,18 +173,12 @@ describe("a request", function()
 end)
 
 describe("a response", function()
-  it("has the values of a header that comes many times in one, in their order", function()
-    local lines, values = {}, {}
-    for index = 1, 4000 do -- libcurl 8 takes 5,000 lines
-      lines[index], values[index] = ("a:%d\n"):format(index), tostring(index)
-    end
+  it("has the lines of its header as they were sent, without the status line and interim responses", function()
     local response = assert(exchange(function(peer)
       peer:head()
-      peer:send("HTTP/1.1 200 OK\r\nb: 1\r\n" .. table.concat(lines) .. "B: 2\r\nContent-Length: 0\r\n\r\n")
+      peer:send "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nX-Many: a\r\nx-many:b\r\nContent-Length: 0\r\n\r\n"
     end))
-    assert.equal(table.concat(values, ", "), response.headers.a)
-    assert.equal("1, 2", response.headers.b)
-    assert.equal("0", response.headers["content-length"])
+    assert.equal("X-Many: a\r\nx-many:b\r\nContent-Length: 0\r\n", response.headers)
   end)
 
   it("has a header of 256 KiB at most, interim responses included", function()
@@ -513,7 +507,7 @@ describe("what runs inside a call", function()
   it("may close the pool while send reads the fields of a request", function()
     for _, events in ipairs { false, true } do
       for _, name in ipairs { "url", "method", "body", "headers", "timeout", "connect_timeout", "expires",
-        "max_body_bytes", "bytes", "direct" } do
+        "max_body_bytes", "direct" } do
         local pool = curl.pool { max_connections = 1, events = events }
         local other = pool:send(request(list_url(), { headers = key }))
         local fields, hidden = request(list_url(), { headers = key, method = "GET" }), nil
@@ -590,35 +584,15 @@ describe("what runs inside a call", function()
       round = round + 1
       local pool = curl.pool { max_connections = 1 }
       local url = round % 3 == 0 and listener.refusing() or peer.url
-      local transfer = pool:send(request(url, { bytes = round % 2 == 0 }))
+      local transfer = pool:send(request(url))
       peer:poll_until(function()
         pool:step()
         return transfer:done()
       end)
       arm(function() close_all(pool, { transfer }) end)
       local response, err = transfer:result()
-      assert.is_true(err ~= nil or tostring(response.body) == "body" and response.headers["x-300"] == "300")
+      assert.is_true(err ~= nil or response.body == "body" and response.headers:find("X-300: 300", 1, true) ~= nil)
       assert.is_true(response ~= nil or err.kind == "cancelled" or err.kind == "connection")
-    end)
-    peer:close()
-  end)
-
-  it("may be a finalizer that closes a body while it becomes a string", function()
-    local peer = listener.open(function(peer)
-      peer:head()
-      peer:page(("x"):rep(100000))
-    end)
-    with_finalizers(10, function(arm)
-      local pool = curl.pool { max_connections = 1 }
-      local transfer = pool:send(request(peer.url, { bytes = true }))
-      peer:poll_until(function()
-        pool:step()
-        return transfer:done()
-      end)
-      local body = assert(transfer:result()).body
-      arm(function() close_all(pool, { transfer }, { body }) end)
-      local ok, text = pcall(tostring, body)
-      assert.is_true(ok and #text == 100000 or text:find("the body is closed", 1, true) ~= nil, text)
     end)
     peer:close()
   end)

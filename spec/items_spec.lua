@@ -11,22 +11,21 @@ describe("core.items", function()
   end)
 
   it("reads only the member data of the list itself, and of two the last one", function()
-    assert.same({ "7" }, core.items '{"first":{"data":[0]},"note":"data","data":[5],"data":[7],"other":[1],"last":"}"}')
-    assert.same({ "7" }, core.items [[{"d\u0061ta":[7]}]])
-    assert.same({}, core.items '{"data":[7],"data":null}')
+    assert.same({ "7" }, core.items(
+      '{"first":{"data":[0]},"note":"data","data":[5],"data":[7],"list_metadata":{},"other":[1],"last":"}"}'))
+    assert.same({ "7" }, core.items [[{"d\u0061ta":[7],"list_metadata":{}}]])
   end)
 
   it("returns an empty array where there are none", function()
-    for _, body in ipairs { "{}", '{"data":[]}', '{"data":[ ]}', '{"data":{}}' } do
-      assert.same({}, core.items(body))
-    end
+    assert.same({}, core.items '{"data":[],"list_metadata":{}}')
+    assert.same({}, core.items '{"list_metadata":{},"data":[ ]}')
   end)
 
-  it("returns nil and a message for a text that is not a JSON object", function()
+  it("returns nil and a message for a text that is not a list", function()
     for _, body in ipairs {
       "", "[]", "1", "{", '{"data":[', '{"data":[1', '{"data":[1,', '{"data":[1,]}', '{"data":[1]', '{"data":[1]}}',
       '{"data":[1 2]}', '{"data" [1]}', '{data:[1]}', '{"data":[1],}', '{"a":1 "b":2}', '{"data":[1]}\0',
-      '{"data":["\1"]}',
+      '{"data":["\1"]}', "{}", '{"data":{},"list_metadata":{}}', '{"data":[1],"data":null,"list_metadata":{}}', '{"data":[1]}',
       '{"data":[01]}', '{"data":["\255"]}', '{"data":[' .. ("["):rep(200) .. ("]"):rep(200) .. "]}",
     } do
       local items, message = core.items(body)

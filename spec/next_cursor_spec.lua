@@ -16,32 +16,27 @@ describe("core.next_cursor", function()
       assert.equal("run_2", core.next_cursor(body_of(metadata)))
       assert.equal("run_2", core.next_cursor(body_of(metadata) .. " \n"))
     end
+    assert.equal("b", core.next_cursor(body_of '{"after":"a","count":1,"after":"b"}'))
+    assert.equal('é"\n', core.next_cursor(body_of [[{"\u0061fter":"é\"\n"}]]))
     assert.equal("a }] , : {b", core.next_cursor(body_of '{"after":"a }] , : {b"}'))
   end)
 
   it("returns false where there is none", function()
     for _, metadata in ipairs {
-      '{"before":null,"after":null}', '{"before":"a","after":""}', "{}", " { } ", '{"before":"a"}', '{"after":null}',
+      '{"before":null,"after":null}', '{"before":"a","after":""}', '{"after":5}', '{"after":{}}', "{}", " { } ", '{"before":"a"}', '{"after":null}',
     } do
       assert.is_false(core.next_cursor(body_of(metadata)))
     end
   end)
 
-  it("returns nil where the tail is not plain", function()
+  it("returns nil where the tail is not that of a list", function()
     for _, body in ipairs {
       "", "}", "}}", "{}", "[]", "null", '"a"', " ", "{}}", ':{"after":"a"}}', '"list_metadata":{"after":"a"}}',
       '"after":"a"}}', '"a"}}', '{"list_metadata":{"after":"a"}', '{"list_metadata":{"after":"a"}}\0',
       '{"list_metadata":{"after":"a"}}x', '{"list_metadata":{"after":"a"},"more":1}', '{"list_metadata":["a"]}',
-      '{"list_metadata":{"after":"a","count":1}}', '{"list_metadata":{"count":"1","after":"a"}}',
-      '{"list_metadata":{"after":"a","after":"b"}}', '{"list_metadata":{"before":"a","before":"b"}}',
-      '{"list_metadata":{"after":"a","before":null,"after":"b"}}', '{"list_metadata":{,"after":"a"}}',
+      '{"list_metadata":{,"after":"a"}}',
       '{"list_metadata":{"after":"a",}}', '{"list_metadata":{"after" "a"}}', '{"list_metadata":{"after":a}}',
-      '{"list_metadata":{"after":5}}', '{"list_metadata":{"after":true}}', '{"list_metadata":{"after":{}}}',
-      [[{"list_metadata":{"after":"a\n"}}]], [[{"list_metadata":{"after":"a\"b"}}]],
-      [[{"list_metadata":{"after":"\""}}]],
-      [[{"list_metadata":{"after":"a\\"}}]], [[{"list_metadata":{"\"after":"a"}}]],
-      [[{"list_metadata":{"\u0061fter":"a"}}]],
-      '{"list_metadata":{"after":"é"}}', '{"list_metadata":{"after":"a\1"}}', '{"List_metadata":{"after":"a"}}',
+      '{"list_metadata":{"after":"a\1"}}', '{"List_metadata":{"after":"a"}}',
       [[{"x\"list_metadata":{"after":"a"}}]], '{"data":[{"list_metadata":{"after":"a"}}]}',
       '{"data":{"list_metadata":{"after":"a"}},"x":{}}', '{"nullist_metadata":{"after":"a"}}',
     } do
@@ -52,7 +47,7 @@ describe("core.next_cursor", function()
   it("is not misled by text that looks like a tail", function()
     local tail = [[\"list_metadata\":{\"after\":\"wrong\"}}]]
     assert.is_nil(core.next_cursor('{"data":["' .. tail .. '"]}'))
-    assert.is_nil(core.next_cursor('{"data":[],"list_metadata":{"after":"' .. tail .. '"}}'))
+    assert.equal((tail:gsub("\\", "")), core.next_cursor('{"data":[],"list_metadata":{"after":"' .. tail .. '"}}'))
     assert.equal("right", core.next_cursor('{"data":["' .. tail .. '"],"list_metadata":{"after":"right"}}'))
     assert.equal("b", core.next_cursor('{"data":[],"list_metadata":{"after":"a"},"list_metadata":{"after":"b"}}'))
   end)
@@ -82,13 +77,14 @@ describe("core.next_cursor", function()
       end
       return text
     end
-    local counts = { cursor = 0, none = 0, unknown = 0 }
+    local counts = { cursor = 0, none = 0 }
     for _ = 1, documents.times(60000) do
       local text = body()
       local hint, page = core.next_cursor(text), core.envelope(text)
-      local kind = hint and "cursor" or hint == false and "none" or "unknown"
-      if page and hint ~= nil then assert.equal(page.list_metadata.after, hint or nil, text) end
-      if page then counts[kind] = counts[kind] + 1 end
+      if page and hint ~= nil then
+        assert.equal(page.list_metadata.after, hint or nil, text)
+        counts[hint and "cursor" or "none"] = counts[hint and "cursor" or "none"] + 1
+      end
     end
     for kind, count in pairs(counts) do assert(count > 0, "no accepted body is of the kind " .. kind) end
   end)

@@ -19,6 +19,10 @@
 /* The largest size that a table is created with before its values are seen. */
 #define LARGEST ((size_t)1 << 20)
 
+/* Selections of build.c alone: the text of a value instead of the value; an array of such texts. */
+#define TEXT (-3)
+#define TEXTS (-4)
+
 /* What came of a value: it is on top of the stack; the same, and it is the nil of a null; it was passed over; or it is
  * a container whose values follow. */
 enum outcome { BUILT, ABSENT, SKIPPED, OPENED };
@@ -62,11 +66,11 @@ static inline const char *push_number(lua_State *L, struct retab_reader *r, cons
 
 static const char *push_null(lua_State *L, struct retab_reader *r, const char *p, enum outcome *outcome)
 {
-    if (r->null == 0) {
+    if (r->options.null == 0) {
         lua_pushnil(L);
         *outcome = ABSENT;
     } else {
-        lua_pushvalue(L, r->null);
+        lua_pushvalue(L, r->options.null);
     }
     return retab_text_word(&r->text, p, "null");
 }
@@ -81,7 +85,6 @@ static struct retab_frame *push_frame(lua_State *L, struct retab_reader *r)
             retab_no_memory(L);
         }
         r->frames = larger;
-        r->frame_bytes = sizeof *r->frames;
     }
     return &r->frames[r->depth++];
 }
@@ -101,7 +104,7 @@ static const char *open_container(lua_State *L, struct retab_reader *r, const ch
 {
     const char kind = *p;
     struct retab_shape *const shape = next->shape;
-    if (r->depth >= r->max_depth) {
+    if (r->depth >= r->options.max_depth) {
         return retab_text_fail(&r->text, p, "nested too deeply");
     }
     if (r->depth % STRIDE == 0 && !retab_reader_has_room(L, STACK_ROOM)) {
@@ -166,9 +169,14 @@ static inline const char *read_value(lua_State *L, struct retab_reader *r, const
                                      enum outcome *outcome)
 {
     *outcome = BUILT;
-    if (next->selection == RETAB_FIELDS_NONE) {
-        *outcome = SKIPPED;
-        return retab_skip_value(&r->text, p, r->max_depth - r->depth);
+    if (next->selection == RETAB_FIELDS_NONE || next->selection == TEXT) {
+        const char *const end = retab_skip_value(&r->text, p, r->options.max_depth - r->depth);
+        if (next->selection == RETAB_FIELDS_NONE) {
+            *outcome = SKIPPED;
+        } else if (end != NULL) {
+            lua_pushlstring(L, p, (size_t)(end - p));
+        }
+        return end;
     }
     switch (*p) {
     case '"':
@@ -198,7 +206,7 @@ static inline const char *next_value(lua_State *L, struct retab_reader *r, const
         return retab_object_next(L, r, p, frame, next);
     }
     next->shape = retab_shape_other(L, &r->shapes, frame->shape);
-    next->selection = frame->selection;
+    next->selection = frame->selection == TEXTS ? TEXT : frame->selection;
     return p;
 }
 
@@ -250,9 +258,14 @@ static int move(struct retab_reader *r, const char *p)
 
 int retab_build_value(lua_State *L, struct retab_reader *r, struct retab_shape *shape, int flags)
 {
-    const int selects = (flags & RETAB_BUILD_SELECT) != 0 && r->fields != NULL;
-    const struct retab_next next = {shape, selects ? RETAB_FIELDS_ROOT : RETAB_FIELDS_ALL, flags & RETAB_BUILD_DENSE};
-    return move(r, build(L, r, retab_text_space(r->p), next));
+    struct retab_next next = {shape, RETAB_FIELDS_ALL, flags & RETAB_BUILD_DENSE};
+    r->p = retab_text_space(r->p);
+    if ((flags & RETAB_BUILD_SELECT) != 0 && r->options.fields != NULL) {
+        next.selection = RETAB_FIELDS_ROOT;
+    } else if ((flags & RETAB_BUILD_TEXTS) != 0 && *r->p == '[') {
+        next.selection = TEXTS;
+    }
+    return move(r, build(L, r, r->p, next));
 }
 
 int retab_build_end(struct retab_reader *r)
@@ -269,7 +282,7 @@ char retab_build_peek(struct retab_reader *r)
 
 int retab_build_enter(struct retab_reader *r)
 {
-    if (r->depth >= r->max_depth) {
+    if (r->depth >= r->options.max_depth) {
         return move(r, retab_text_fail(&r->text, r->p, "nested too deeply"));
     }
     r->depth++;

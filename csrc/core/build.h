@@ -15,6 +15,9 @@
 /* A null that becomes nil is left out of the value, an array, so that the table has no holes. */
 #define RETAB_BUILD_DENSE 2
 
+/* If the value is an array, its elements become strings: the text of each, without white space around it. */
+#define RETAB_BUILD_TEXTS 4
+
 /* Pushes the next value, whose shape is `shape`, or NULL if nothing is to be learnt. */
 int retab_build_value(lua_State *L, struct retab_reader *reader, struct retab_shape *shape, int flags);
 

@@ -5,83 +5,65 @@
 
 #include <string.h>
 
-#include "../bytes.h"
 #include "build.h"
 #include "reader.h"
-#include "tail.h"
 
 /* Kinds of members, as retab_build_peek returns them; 0 where a member is missing. */
 struct envelope {
     char data, metadata, before, after;
 };
 
-/* ---- messages -------------------------------------------------------------------------------------- */
-
 static const char *const kind_names[128] = {
     ['\0'] = "missing",  ['{'] = "an object", ['['] = "an array", ['"'] = "a string",
     ['t'] = "a boolean", ['f'] = "a boolean", ['n'] = "null",     ['0'] = "a number"};
 
-/* Pushes why the response is refused. Returns -1. */
-static int refuse(lua_State *L, const char *what, const char *name, char kind, const char *expected)
+/* Refuses a response unless the kind of its part `name` is one of `kinds`, which begin with a question mark if it may be
+ * missing. Returns 0, or -1 with the message pushed. */
+static int check(lua_State *L, const char *what, const char *name, char kind, const char *kinds, const char *expected)
 {
+    if (kind != '\0' ? strchr(kinds, kind) != NULL : *kinds == '?') {
+        return 0;
+    }
     lua_pushfstring(L, "the response is not %s: %s is %s, expected %s", what, name, kind_names[(unsigned char)kind],
                     expected);
-    return -1;
-}
-
-static int refuse_text(lua_State *L, const struct retab_reader *r)
-{
-    size_t position;
-    const char *message = retab_reader_error(L, r, &position);
-    lua_pushfstring(L, "the response is not JSON: %s at byte ", message);
-    lua_pushinteger(L, (lua_Integer)position); /* lua_pushfstring has no format for it in Lua 5.1 and 5.2 */
-    lua_concat(L, 2);
     return -1;
 }
 
 /* ---- a list ---------------------------------------------------------------------------------------- */
 
 /* Pushes the value of the member whose key is on top. */
-typedef int read_member(lua_State *L, struct retab_reader *r, struct retab_shape *shape, struct envelope *envelope);
+typedef int read_member(lua_State *L, struct retab_reader *r, struct retab_shape *shape, struct envelope *envelope,
+                        int flags);
 
 static int is_key(lua_State *L, const char *key)
 {
     return lua_rawlen(L, -1) == strlen(key) && strcmp(lua_tostring(L, -1), key) == 0;
 }
 
-static int read_any(lua_State *L, struct retab_reader *r, struct retab_shape *shape, int flags)
-{
-    return retab_build_value(L, r, shape, flags) == 0 ? 0 : refuse_text(L, r);
-}
-
 /* Pushes the object that retab_build_peek has seen, its members read with `read`. */
 static int read_object(lua_State *L, struct retab_reader *r, struct retab_shape *shape, read_member *read,
-                       struct envelope *envelope)
+                       struct envelope *envelope, int flags)
 {
     struct retab_shape *child;
     int more = retab_build_enter(r);
     lua_newtable(L);
-    for (int is_first = 1; more == 0; is_first = 0) {
+    for (int is_first = 1; more >= 0; is_first = 0) {
         more = retab_build_member(L, r, is_first, shape, &child);
-        if (more == 0) {
-            return 0;
+        if (more <= 0) {
+            break;
         }
-        if (more == 1) {
-            if (read(L, r, child, envelope) != 0) {
-                return -1;
-            }
+        more = read(L, r, child, envelope, flags);
+        if (more == 0) {
             lua_rawset(L, -3);
-            more = 0;
         }
     }
-    return refuse_text(L, r);
+    return more;
 }
 
-/* Reads a cursor. It is nil for null and for the empty string, whatever null becomes elsewhere. */
 static int read_cursor(lua_State *L, struct retab_reader *r, struct retab_shape *shape, char *kind)
 {
     *kind = retab_build_peek(r);
-    if (read_any(L, r, shape, 0) != 0) {
+    if (retab_build_value(L, r, shape, 0) != 0) {
         return -1;
     }
     if (*kind == 'n' || (*kind == '"' && lua_rawlen(L, -1) == 0)) {
@@ -91,152 +73,132 @@ static int read_cursor(lua_State *L, struct retab_reader *r, struct retab_shape 
     return 0;
 }
 
-static int read_metadata(lua_State *L, struct retab_reader *r, struct retab_shape *shape, struct envelope *envelope)
+static int read_metadata(lua_State *L, struct retab_reader *r, struct retab_shape *shape, struct envelope *envelope,
+                         int flags)
 {
+    (void)flags;
     if (is_key(L, "before")) {
         return read_cursor(L, r, shape, &envelope->before);
     }
-    if (is_key(L, "after")) {
-        return read_cursor(L, r, shape, &envelope->after);
-    }
-    return read_any(L, r, shape, 0);
+    return is_key(L, "after") ? read_cursor(L, r, shape, &envelope->after) : retab_build_value(L, r, shape, 0);
 }
 
-static int read_list_member(lua_State *L, struct retab_reader *r, struct retab_shape *shape, struct envelope *envelope)
+static int read_list_member(lua_State *L, struct retab_reader *r, struct retab_shape *shape, struct envelope *envelope,
+                            int flags)
 {
     if (is_key(L, "data")) {
         envelope->data = retab_build_peek(r);
-        return read_any(L, r, shape, RETAB_BUILD_DENSE | RETAB_BUILD_SELECT);
+        return retab_build_value(L, r, shape, flags);
     }
     if (is_key(L, "list_metadata")) {
-        envelope->metadata = retab_build_peek(r);
-        envelope->before = envelope->after = 0;
+        *envelope = (struct envelope){envelope->data, retab_build_peek(r), 0, 0};
         if (envelope->metadata == '{') {
-            return read_object(L, r, shape, read_metadata, envelope);
+            return read_object(L, r, shape, read_metadata, envelope, 0);
         }
     }
-    return read_any(L, r, shape, 0);
+    return retab_build_value(L, r, shape, 0);
 }
 
-static int is_cursor(char kind)
+static int read_list_with(lua_State *L, struct retab_reader *r, int flags)
 {
-    return kind == 0 || kind == '"' || kind == 'n';
+    struct envelope envelope = {0, 0, 0, 0};
+    const char kind = retab_build_peek(r);
+    const int failed = kind == '{' ? read_object(L, r, &r->shapes.root, read_list_member, &envelope, flags)
+                                   : retab_build_value(L, r, NULL, flags);
+    if (failed || retab_build_end(r) != 0) {
+        return -1;
+    }
+    return check(L, "a list", "it", kind, "{", "an object") ||
+                   check(L, "a list", "data", envelope.data, "[", "an array") ||
+                   check(L, "a list", "list_metadata", envelope.metadata, "{", "an object") ||
+                   check(L, "a list", "list_metadata.before", envelope.before, "?\"n", "a string or null") ||
+                   check(L, "a list", "list_metadata.after", envelope.after, "?\"n", "a string or null")
+               ? -1
+               : 0;
 }
 
 static int read_list(lua_State *L, struct retab_reader *r)
 {
-    struct envelope envelope = {0, 0, 0, 0};
-    const char kind = retab_build_peek(r);
-    const int failed = kind == '{' ? read_object(L, r, &r->shapes.root, read_list_member, &envelope)
-                                   : read_any(L, r, NULL, RETAB_BUILD_SELECT);
-    if (failed) {
-        return -1;
+    return read_list_with(L, r, RETAB_BUILD_DENSE | RETAB_BUILD_SELECT);
+}
+
+static int read_items(lua_State *L, struct retab_reader *r)
+{
+    const int failed = read_list_with(L, r, RETAB_BUILD_TEXTS);
+    if (!failed) {
+        lua_getfield(L, -1, "data");
     }
-    if (retab_build_end(r) != 0) {
-        return refuse_text(L, r);
-    }
-    if (kind != '{') {
-        return refuse(L, "a list", "it", kind, "an object");
-    }
-    if (envelope.data != '[') {
-        return refuse(L, "a list", "data", envelope.data, "an array");
-    }
-    if (envelope.metadata != '{') {
-        return refuse(L, "a list", "list_metadata", envelope.metadata, "an object");
-    }
-    if (!is_cursor(envelope.before)) {
-        return refuse(L, "a list", "list_metadata.before", envelope.before, "a string or null");
-    }
-    if (!is_cursor(envelope.after)) {
-        return refuse(L, "a list", "list_metadata.after", envelope.after, "a string or null");
-    }
-    return 0;
+    return failed;
 }
 
 static int read_one_object(lua_State *L, struct retab_reader *r)
 {
     const char kind = retab_build_peek(r);
-    if (read_any(L, r, &r->shapes.root, RETAB_BUILD_SELECT) != 0) {
+    if (retab_build_value(L, r, &r->shapes.root, RETAB_BUILD_SELECT) != 0 || retab_build_end(r) != 0) {
         return -1;
     }
-    if (retab_build_end(r) != 0) {
-        return refuse_text(L, r);
-    }
-    return kind == '{' ? 0 : refuse(L, "an object", "it", kind, "an object");
+    return check(L, "an object", "it", kind, "{", "an object");
 }
 
-/* ---- bodies ---------------------------------------------------------------------------------------- */
+/* ---- its tail -------------------------------------------------------------------------------------- */
 
-/* Returns the body at 1. Retab_bytes are held, and stored. */
-static const char *hold_body(lua_State *L, struct retab_bytes **bytes, size_t *length)
+/* Returns the position after the last key list_metadata of a text and its colon, or NULL. A comma or a brace stands
+ * before the key, so its quote begins a string. */
+static const char *find_metadata(const struct retab_text *text)
 {
-    *bytes = retab_bytes_test(L, 1);
-    if (*bytes == NULL) {
-        luaL_checktype(L, 1, LUA_TSTRING);
-        return lua_tolstring(L, 1, length);
+    static const char key[] = "\"list_metadata\"";
+    const size_t length = sizeof key - 1;
+    const char *p = (size_t)(text->end - text->start) > length ? text->end - length : text->start;
+    while (p > text->start && (*p != '"' || memcmp(p, key, length) != 0)) {
+        p--;
     }
-    luaL_argcheck(L, (*bytes)->start != NULL, 1, "the body is closed");
-    retab_bytes_hold(*bytes);
-    *length = (*bytes)->length;
-    return (*bytes)->start;
+    const char *before = p;
+    while (before > text->start && strchr(" \n\r\t", before[-1]) != NULL) {
+        before--;
+    }
+    if (before == text->start || strchr(",{", before[-1]) == NULL) {
+        return NULL;
+    }
+    p = retab_text_space(p + length);
+    return *p == ':' ? p + 1 : NULL;
 }
 
-static void release_body(struct retab_bytes *bytes)
+/* Pushes the cursor, or false. The tail says which, if list_metadata is the last member of the text and an object: then
+ * decoding finds the same cursor, if it accepts the text at all, since of two equal keys the last one counts. */
+static int read_tail(lua_State *L, struct retab_reader *r)
 {
-    if (bytes != NULL) {
-        retab_bytes_release(bytes);
-    }
-}
-
-/* Reads the body at 1 by the options at 2. */
-static int read_body(lua_State *L, int (*read)(lua_State *L, struct retab_reader *r))
-{
-    struct retab_options options;
-    struct retab_bytes *bytes;
-    size_t length;
-    lua_settop(L, 2);
-    retab_reader_options(L, 2, &options);
-    struct retab_reader *r = retab_reader_checkout(L);
-    const int index = lua_gettop(L);
-    const char *body = hold_body(L, &bytes, &length);
-    retab_reader_begin(L, r, index, body, length, &options);
-    const int failed = read(L, r);
-    if (failed) {
+    struct envelope envelope = {0, 0, 0, 0};
+    r->p = find_metadata(&r->text);
+    if (r->p == NULL || retab_build_peek(r) != '{' || read_object(L, r, NULL, read_metadata, &envelope, 0) != 0 ||
+        retab_build_peek(r) != '0' || *r->p++ != '}' || retab_build_end(r) != 0) {
         lua_pushnil(L);
-        lua_insert(L, -2);
+        return 0;
     }
-    retab_reader_checkin(L, index);
-    release_body(bytes);
-    return failed ? 2 : 1;
+    lua_getfield(L, -1, "after");
+    if (lua_type(L, -1) != LUA_TSTRING) {
+        lua_pushboolean(L, 0);
+    }
+    return 0;
 }
+
+/* ---- the functions of Lua -------------------------------------------------------------------------- */
 
 int retab_envelope_list(lua_State *L)
 {
-    return read_body(L, read_list);
+    return retab_reader_run(L, read_list);
+}
+
+int retab_envelope_items(lua_State *L)
+{
+    return retab_reader_run(L, read_items);
 }
 
 int retab_envelope_object(lua_State *L)
 {
-    return read_body(L, read_one_object);
+    return retab_reader_run(L, read_one_object);
 }
 
 int retab_envelope_next_cursor(lua_State *L)
 {
-    struct retab_bytes *bytes;
-    const char *cursor;
-    size_t length;
-    lua_settop(L, 1);
-    const char *body = hold_body(L, &bytes, &length);
-    switch (retab_tail_after(body, length, &cursor, &length)) {
-    case RETAB_TAIL_CURSOR:
-        lua_pushlstring(L, cursor, length);
-        break;
-    case RETAB_TAIL_NONE:
-        lua_pushboolean(L, 0);
-        break;
-    case RETAB_TAIL_NOT_PLAIN:
-        lua_pushnil(L);
-    }
-    release_body(bytes);
-    return 1;
+    return retab_reader_run(L, read_tail);
 }

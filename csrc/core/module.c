@@ -1,6 +1,5 @@
 /* luaopen_retab_core: registration only. */
 #include "envelope.h"
-#include "items.h"
 #include "reader.h"
 
 RETAB_EXPORT int luaopen_retab_core(lua_State *L);
@@ -12,9 +11,8 @@ RETAB_EXPORT int luaopen_retab_core(lua_State *L)
     retab_reader_register(L, "decode", retab_reader_decode);
     retab_reader_register(L, "envelope", retab_envelope_list);
     retab_reader_register(L, "object", retab_envelope_object);
-    retab_reader_register(L, "items", retab_items_read);
-    lua_pushcfunction(L, retab_envelope_next_cursor);
-    lua_setfield(L, -2, "next_cursor");
+    retab_reader_register(L, "items", retab_envelope_items);
+    retab_reader_register(L, "next_cursor", retab_envelope_next_cursor);
     lua_pushlightuserdata(L, NULL);
     lua_setfield(L, -2, "null");
     lua_pushliteral(L, RETAB_VERSION);

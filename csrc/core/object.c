@@ -9,7 +9,7 @@
 static int push_constructor(lua_State *L, struct retab_reader *r, struct retab_frame *frame)
 {
     const struct retab_shape *const shape = frame->shape;
-    if (shape->constructor <= 0 || frame->selection != RETAB_FIELDS_ALL || r->max_depth > RETAB_DEPTH ||
+    if (shape->constructor <= 0 || frame->selection != RETAB_FIELDS_ALL || r->options.max_depth > RETAB_DEPTH ||
         !lua_checkstack(L, (int)shape->ordered + RETAB_DEPTH * RETAB_SLOTS + LUA_MINSTACK)) {
         return 0;
     }
@@ -125,7 +125,7 @@ static inline struct retab_shape *expected_key(const struct retab_reader *r, con
 static int select_member(lua_State *L, struct retab_reader *r, const char *p, const struct retab_frame *frame,
                          const struct key *key)
 {
-    const int selection = retab_fields_select(r->fields, frame->selection, key->bytes, key->length);
+    const int selection = retab_fields_select(r->options.fields, frame->selection, key->bytes, key->length);
     if (selection == RETAB_FIELDS_ALL || selection == RETAB_FIELDS_NONE || *p == '{' || *p == '[') {
         return selection;
     }

@@ -5,10 +5,11 @@
 #include <string.h>
 
 #include "build.h"
+#include "object.h"
 
 #define READER RETAB_TYPE("reader")
 
-/* Buffers with more bytes are freed at the end of a decode. */
+/* Buffers with more bytes are freed at the end of a run. */
 #define KEPT ((size_t)64 * 1024)
 
 /* ---- life ------------------------------------------------------------------------------------------ */
@@ -38,34 +39,52 @@ static void push_new(lua_State *L)
     lua_setmetatable(L, -2);
 }
 
-struct retab_reader *retab_reader_checkout(lua_State *L)
+void retab_reader_register(lua_State *L, const char *name, lua_CFunction function)
 {
-    if (lua_isnil(L, lua_upvalueindex(1))) {
-        push_new(L);
-    } else {
-        lua_pushvalue(L, lua_upvalueindex(1));
-        lua_pushnil(L);
-        lua_replace(L, lua_upvalueindex(1));
-    }
-    return lua_touserdata(L, -1);
+    push_new(L);
+    lua_pushcclosure(L, function, 1);
+    lua_setfield(L, -2, name);
 }
 
-void retab_reader_checkin(lua_State *L, int index)
+/* ---- options --------------------------------------------------------------------------------------- */
+
+static void check_names(lua_State *L, int index)
 {
-    struct retab_reader *r = lua_touserdata(L, index);
-    retab_text_trim(&r->text, KEPT);
-    if (r->frame_room * r->frame_bytes > KEPT) {
-        free(r->frames);
-        r->frames = NULL;
-        r->frame_room = 0;
+    for (lua_pushnil(L); lua_next(L, index) != 0; lua_pop(L, 1)) {
+        const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : luaL_typename(L, -2);
+        if (strcmp(name, "null") != 0 && strcmp(name, "fields") != 0 && strcmp(name, "max_depth") != 0) {
+            luaL_error(L, "unknown option '%s': must be null, fields or max_depth", name);
+        }
     }
-    if (r->is_finalized) {
-        free_memory(r); /* its finalizer has run already */
-        r->is_finalized = 1;
-    }
-    lua_pushvalue(L, index);
-    lua_replace(L, lua_upvalueindex(1));
 }
+
+/* Reads the options at `index`, nil for none, and pushes what they refer to. */
+static struct retab_options read_options(lua_State *L, int index)
+{
+    struct retab_options options = {0, NULL, RETAB_DEPTH};
+    if (lua_isnil(L, index)) {
+        return options;
+    }
+    luaL_checktype(L, index, LUA_TTABLE);
+    check_names(L, index);
+    lua_getfield(L, index, "null");
+    options.null = lua_isnil(L, -1) ? 0 : lua_gettop(L);
+    lua_getfield(L, index, "fields");
+    if (!lua_isnil(L, -1)) {
+        options.fields = retab_fields_push(L, lua_gettop(L));
+    }
+    lua_getfield(L, index, "max_depth");
+    if (!lua_isnil(L, -1)) {
+        const lua_Number depth = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : 0;
+        if (!(depth >= 1 && depth <= RETAB_DEPTH_MOST) || floor((double)depth) != (double)depth) {
+            luaL_error(L, "max_depth must be an integer from 1 to %d", RETAB_DEPTH_MOST);
+        }
+        options.max_depth = (size_t)depth;
+    }
+    return options;
+}
+
+/* ---- a run ----------------------------------------------------------------------------------------- */
 
 int retab_reader_has_room(lua_State *L, int slots)
 {
@@ -79,100 +98,88 @@ int retab_reader_has_room(lua_State *L, int slots)
     return lua_checkstack(L, slots);
 }
 
-void retab_reader_begin(lua_State *L, struct retab_reader *r, int index, const char *text, size_t length,
-                        const struct retab_options *options)
+/* Pushes the reader of the calling function: the one in its upvalue, which is empty from then on, or a new one. */
+static struct retab_reader *take_reader(lua_State *L)
 {
+    if (lua_isnil(L, lua_upvalueindex(1))) {
+        push_new(L);
+    } else {
+        lua_pushvalue(L, lua_upvalueindex(1));
+        lua_pushnil(L);
+        lua_replace(L, lua_upvalueindex(1));
+    }
+    return lua_touserdata(L, -1);
+}
+
+/* Puts the reader at `index` into the upvalue. No Lua code runs. */
+static void return_reader(lua_State *L, int index)
+{
+    struct retab_reader *r = lua_touserdata(L, index);
+    retab_text_trim(&r->text, KEPT);
+    if (r->frame_room * sizeof *r->frames > KEPT) {
+        free(r->frames);
+        r->frames = NULL;
+        r->frame_room = 0;
+    }
+    if (r->is_finalized) {
+        free_memory(r); /* its finalizer has run already */
+        r->is_finalized = 1;
+    }
+    lua_pushvalue(L, index);
+    lua_replace(L, lua_upvalueindex(1));
+}
+
+/* Pushes nil, message and position. The message is on top already unless the text is wrong: then there may be as much on
+ * the stack as the text is deep, above `top`. */
+static void push_failure(lua_State *L, const struct retab_text *text, int top)
+{
+    if (text->message == retab_text_no_memory) {
+        retab_no_memory(L);
+    }
+    if (text->message == NULL) {
+        lua_pushnil(L);
+        lua_insert(L, -2);
+        lua_pushnil(L);
+    } else {
+        lua_settop(L, top);
+        lua_pushnil(L);
+        lua_pushstring(L, text->message);
+        lua_pushinteger(L, (lua_Integer)(text->wrong - text->start) + 1);
+    }
+}
+
+int retab_reader_run(lua_State *L, retab_read *read)
+{
+    size_t length;
+    luaL_checktype(L, 1, LUA_TSTRING);
+    lua_settop(L, 2);
     if (!retab_reader_has_room(L, LUA_MINSTACK)) {
         luaL_error(L, "stack overflow");
     }
-    r->text.start = r->p = text;
-    r->text.end = text + length;
+    const struct retab_options options = read_options(L, 2);
+    struct retab_reader *r = take_reader(L);
+    const int index = lua_gettop(L);
+    r->text.start = r->p = lua_tolstring(L, 1, &length);
+    r->text.end = r->p + length;
     r->text.message = NULL;
-    r->null = options->null;
-    r->fields = options->fields;
-    r->max_depth = options->max_depth;
+    r->options = options;
     r->depth = 0;
     retab_shapes_begin(L, &r->shapes, index);
+    const int failed = read(L, r) != 0;
+    if (failed) {
+        push_failure(L, &r->text, index);
+    }
+    return_reader(L, index);
+    return failed ? 3 : 1;
 }
 
-const char *retab_reader_error(lua_State *L, const struct retab_reader *r, size_t *position)
+static int read_value(lua_State *L, struct retab_reader *r)
 {
-    if (r->text.message == retab_text_no_memory) {
-        retab_no_memory(L);
-    }
-    *position = (size_t)(r->text.wrong - r->text.start) + 1;
-    return r->text.message;
+    const int failed = retab_build_value(L, r, &r->shapes.root, RETAB_BUILD_SELECT) != 0;
+    return failed ? -1 : retab_build_end(r);
 }
-
-/* ---- options --------------------------------------------------------------------------------------- */
-
-static void check_names(lua_State *L, int index)
-{
-    static const char *const names[] = {"null", "fields", "max_depth", NULL};
-    for (lua_pushnil(L); lua_next(L, index) != 0; lua_pop(L, 1)) {
-        int is_known = 0;
-        for (int i = 0; names[i] != NULL && lua_type(L, -2) == LUA_TSTRING; i++) {
-            is_known = is_known || strcmp(lua_tostring(L, -2), names[i]) == 0;
-        }
-        if (!is_known) {
-            luaL_error(L, "unknown option '%s': must be null, fields or max_depth",
-                       lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : luaL_typename(L, -2));
-        }
-    }
-}
-
-void retab_reader_options(lua_State *L, int index, struct retab_options *options)
-{
-    *options = (struct retab_options){0, NULL, RETAB_DEPTH};
-    if (lua_isnoneornil(L, index)) {
-        return;
-    }
-    luaL_checktype(L, index, LUA_TTABLE);
-    check_names(L, index);
-    lua_getfield(L, index, "null");
-    options->null = lua_isnil(L, -1) ? 0 : lua_gettop(L);
-    lua_getfield(L, index, "fields");
-    if (!lua_isnil(L, -1)) {
-        options->fields = retab_fields_push(L, lua_gettop(L));
-    }
-    lua_getfield(L, index, "max_depth");
-    if (!lua_isnil(L, -1)) {
-        const lua_Number depth = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : 0;
-        if (!(depth >= 1 && depth <= RETAB_DEPTH_MOST) || floor((double)depth) != (double)depth) {
-            luaL_error(L, "max_depth must be an integer from 1 to %d", RETAB_DEPTH_MOST);
-        }
-        options->max_depth = (size_t)depth;
-    }
-}
-
-/* ---- decode ---------------------------------------------------------------------------------------- */
 
 int retab_reader_decode(lua_State *L)
 {
-    struct retab_options options;
-    size_t length, position;
-    luaL_checktype(L, 1, LUA_TSTRING);
-    const char *text = lua_tolstring(L, 1, &length);
-    lua_settop(L, 2);
-    retab_reader_options(L, 2, &options);
-    struct retab_reader *r = retab_reader_checkout(L);
-    const int index = lua_gettop(L);
-    retab_reader_begin(L, r, index, text, length, &options);
-    if (retab_build_value(L, r, &r->shapes.root, RETAB_BUILD_SELECT) == 0 && retab_build_end(r) == 0) {
-        retab_reader_checkin(L, index);
-        return 1;
-    }
-    lua_settop(L, index);
-    lua_pushnil(L);
-    lua_pushstring(L, retab_reader_error(L, r, &position));
-    lua_pushinteger(L, (lua_Integer)position);
-    retab_reader_checkin(L, index);
-    return 3;
-}
-
-void retab_reader_register(lua_State *L, const char *name, lua_CFunction function)
-{
-    push_new(L);
-    lua_pushcclosure(L, function, 1);
-    lua_setfield(L, -2, name);
+    return retab_reader_run(L, read_value);
 }

@@ -1,9 +1,9 @@
 /* A reader: a userdata with all memory that decoding needs besides the Lua values themselves, and with what it has
  * learnt of earlier documents.
  *
- * Each function that decodes has a reader in its first upvalue, and uses it so: retab_reader_checkout,
- * retab_reader_begin, the functions of build.h, retab_reader_checkin. A finalizer that decodes in between finds the
- * upvalue empty and gets a reader of its own. A Lua error in between drops the reader, which the collector frees. */
+ * Each Lua function that decodes has a reader in its upvalue, and takes it out while it runs. A finalizer that decodes
+ * in between finds the upvalue empty and gets a reader of its own. A Lua error in between drops the reader, which the
+ * collector frees. */
 #ifndef RETAB_READER_H
 #define RETAB_READER_H
 
@@ -26,43 +26,30 @@ struct retab_options {
     size_t max_depth;
 };
 
-struct retab_frame; /* build.c: a container that is being built */
-
 struct retab_reader {
     struct retab_text text;
     const char *p; /* the position in the text, between calls of build.h */
     struct retab_shapes shapes;
-    const struct retab_fields_node *fields; /* as in the options */
-    int null;
-    size_t depth, max_depth; /* of the containers that are open */
-    struct retab_frame *frames;
-    size_t frame_room, frame_bytes;
-    int is_finalized; /* the Lua state is being closed, where other finalizers may still decode */
+    struct retab_options options;
+    struct retab_frame *frames; /* build.c: the containers that are being built */
+    size_t depth, frame_room;   /* the number of those that are open; the room for them */
+    int is_finalized;           /* the Lua state is being closed, where other finalizers may still decode */
 };
 
-/* Reads the options at the absolute `index`, nil for none, and pushes what they refer to. Raises for an unknown name or
- * a wrong value. */
-void retab_reader_options(lua_State *L, int index, struct retab_options *options);
+/* Reads the text, and pushes its value. Returns 0; or a negative number, with the error of the text set, or with a
+ * message pushed. */
+typedef int retab_read(lua_State *L, struct retab_reader *reader);
 
-/* Pushes the reader that the calling function may use. */
-struct retab_reader *retab_reader_checkout(lua_State *L);
+/* The body of a Lua function (text [, options]) -> value | nil, message, position, which has a reader in its upvalue.
+ * options: null, fields, max_depth. position: the 1-based byte where the text is wrong, if it is. Raises for an unknown
+ * option or a wrong value, and for missing memory. */
+int retab_reader_run(lua_State *L, retab_read *read);
 
-/* Gives the reader at the absolute `index` back. No Lua code runs. */
-void retab_reader_checkin(lua_State *L, int index);
-
-/* Starts with a text, which has to stay alive and to end in a NUL. Pushes what the reader refers to. index: of the
- * reader, absolute. */
-void retab_reader_begin(lua_State *L, struct retab_reader *reader, int index, const char *text, size_t length,
-                        const struct retab_options *options);
+/* Adds a Lua function with a reader in its upvalue to the table on top. */
+void retab_reader_register(lua_State *L, const char *name, lua_CFunction function);
 
 /* Returns nonzero if the Lua stack has room for `slots` more, 0 if it cannot be larger. Raises for missing memory. */
 int retab_reader_has_room(lua_State *L, int slots);
-
-/* Returns what was wrong with the text, and its 1-based byte. Raises if it was memory. */
-const char *retab_reader_error(lua_State *L, const struct retab_reader *reader, size_t *position);
-
-/* Adds `function` with a new reader as its upvalue to the table on top. */
-void retab_reader_register(lua_State *L, const char *name, lua_CFunction function);
 
 /* core.decode(text [, options]) -> value | nil, message, position */
 int retab_reader_decode(lua_State *L);

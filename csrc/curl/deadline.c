@@ -5,41 +5,32 @@ static int64_t earlier(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* An interval may be as long as int64_t allows. */
-static int64_t after(int64_t start, int64_t interval)
+/* Returns the end of an interval that begins at `started`. An interval may be as long as int64_t allows. */
+static int64_t end_of(const struct retab_deadline *deadline, int64_t interval)
 {
+    const int64_t start = deadline->started == RETAB_NEVER ? RETAB_NEVER : deadline->started + deadline->credit;
     return interval < RETAB_NEVER - start ? start + interval : RETAB_NEVER;
-}
-
-static int64_t after_start(const struct retab_deadline *deadline, int64_t interval)
-{
-    return deadline->started == RETAB_NEVER ? RETAB_NEVER : after(deadline->started + deadline->credit, interval);
 }
 
 int64_t retab_deadline_next(const struct retab_deadline *deadline, int connected)
 {
-    const int64_t end = earlier(deadline->expires, after_start(deadline, deadline->timeout));
-    return connected ? end : earlier(end, after_start(deadline, deadline->connect_timeout));
+    const int64_t end = earlier(deadline->expires, end_of(deadline, deadline->timeout));
+    return connected ? end : earlier(end, end_of(deadline, deadline->connect_timeout));
 }
 
 enum retab_late retab_deadline_late(const struct retab_deadline *deadline, int connected, int64_t now)
 {
+    if (now < retab_deadline_next(deadline, connected)) {
+        return RETAB_IN_TIME;
+    }
     if (now >= deadline->expires) {
         return RETAB_LATE_CALL;
     }
-    if (now >= after_start(deadline, deadline->timeout)) {
-        return RETAB_LATE_RESPONSE;
-    }
-    return now >= retab_deadline_next(deadline, connected) ? RETAB_LATE_CONNECTION : RETAB_IN_TIME;
+    return now >= end_of(deadline, deadline->timeout) ? RETAB_LATE_RESPONSE : RETAB_LATE_CONNECTION;
 }
 
 int64_t retab_deadline_due_back(int64_t due, int64_t now)
 {
     const int64_t back = earlier(due, now + RETAB_ATTENTION);
     return back > now ? back : now;
-}
-
-int64_t retab_deadline_overstay(int64_t due_back, int64_t now)
-{
-    return now > due_back ? now - due_back : 0;
 }

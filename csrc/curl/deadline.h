@@ -33,9 +33,6 @@ enum retab_late retab_deadline_late(const struct retab_deadline *deadline, int c
 /* Returns the time at which a host is due back that leaves at `now` and has something to do at `due`. */
 int64_t retab_deadline_due_back(int64_t due, int64_t now);
 
-/* Returns how much later than `due_back` a host comes back at `now`. */
-int64_t retab_deadline_overstay(int64_t due_back, int64_t now);
-
 #pragma GCC visibility pop
 
 #endif

@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "body.h"
+#include "../compat.h"
+#include "pool.h"
 #include "process.h"
 
 #define POOL RETAB_TYPE("curl.pool")
@@ -65,47 +66,31 @@ static struct retab_pool *check_pool(lua_State *L)
     return luaL_checkudata(L, 1, POOL);
 }
 
-/* Copies a string field of the table at `from` to the table on top. Returns nonzero if there is one. */
-static int copy_string(lua_State *L, int from, const char *name)
-{
-    const int is_given = string_field(L, from, name, NULL) != NULL;
-    lua_setfield(L, -2, name);
-    return is_given;
-}
-
-static void copy_variable(lua_State *L, const char *name, const char *variable)
-{
-    const char *value = getenv(variable);
-    if (value != NULL && *value != '\0') {
-        lua_pushstring(L, value);
-        lua_setfield(L, -2, name);
-    }
-}
-
 /* curl.pool(options) -> pool
  * options: max_connections, ca_file, ca_path, proxy; `events = true` for a host that watches `descriptor` and the time
  * that `timeout` returns, and steps when one of them is due. Any other host steps now and then, or waits. If neither
  * ca_file nor ca_path is given, the environment's SSL_CERT_FILE and SSL_CERT_DIR stand in for them. */
 static int new_pool(lua_State *L)
 {
+    static const char *const settings[] = {"ca_file", "ca_path", "proxy"};
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
     struct retab_pool *pool = lua_newuserdatauv(L, sizeof *pool, 1);
     memset(pool, 0, sizeof *pool);
     luaL_getmetatable(L, POOL);
     lua_setmetatable(L, -2);
+    lua_newtable(L); /* the user value of the pool and of its transfers: settings, and the pool itself */
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+        (void)string_field(L, 1, settings[i], NULL);
+        lua_setfield(L, 3, settings[i]);
+    }
+    lua_pushvalue(L, 2);
+    lua_rawseti(L, 3, 1);
+    lua_setiuservalue(L, 2, 1);
     const lua_Number most = number_field(L, 1, "max_connections");
     check_field(L, most >= 1 && most <= INT16_MAX, 1, "max_connections");
     pool->max_connections = (int)most;
     pool->events = boolean_field(L, 1, "events");
-    lua_newtable(L); /* what every request of the pool says */
-    copy_string(L, 1, "proxy");
-    const int has_file = copy_string(L, 1, "ca_file"), has_path = copy_string(L, 1, "ca_path");
-    if (!has_file && !has_path) {
-        copy_variable(L, "ca_file", "SSL_CERT_FILE");
-        copy_variable(L, "ca_path", "SSL_CERT_DIR");
-    }
-    lua_setiuservalue(L, 2, 1);
     pool->open = 1;
     return 1;
 }
@@ -137,12 +122,8 @@ static void add_headers(lua_State *L, struct retab_transfer *transfer)
 /* Pushes nil and the error of a transfer that is DONE, or CLOSED, and closes it. */
 static int push_error(lua_State *L, struct retab_transfer *transfer)
 {
-    const char *kind = transfer->kind;
-    const char *message = transfer->message;
-    if (kind == NULL) {
-        kind = "cancelled";
-        message = "the request was cancelled";
-    }
+    const char *kind = transfer->kind != NULL ? transfer->kind : "cancelled";
+    const char *message = transfer->kind != NULL ? transfer->message : "the request was cancelled";
     lua_pushnil(L);
     lua_createtable(L, 0, 3);
     lua_pushstring(L, kind);
@@ -155,29 +136,17 @@ static int push_error(lua_State *L, struct retab_transfer *transfer)
     return 2;
 }
 
-/* pool:send(request) -> transfer | nil, { kind, message }
- * request: method, url, headers (a table of strings), body (string or nil), timeout and connect_timeout (seconds, from
- * when the transfer has a connection), expires (seconds from now, whatever happens), max_body_bytes; bytes: the body
- * of the response is to be a retab_bytes (bytes.h), not a string; direct: no proxy is used. Raises for misuse, and if
- * there is not enough memory. */
-static int pool_send(lua_State *L)
+/* Returns a variable of the environment, or NULL if it is empty. */
+static const char *variable(const char *name)
 {
-    struct retab_pool *pool = check_pool(L);
+    const char *value = getenv(name);
+    return value != NULL && *value != '\0' ? value : NULL;
+}
+
+/* Reads the request at 2 and the settings at 3. What the request points to stays on the stack. */
+static struct retab_request read_request(lua_State *L)
+{
     struct retab_request request;
-    luaL_checktype(L, 2, LUA_TTABLE);
-    lua_settop(L, 2);
-    struct retab_transfer *transfer = lua_newuserdatauv(L, sizeof *transfer, 1);
-    memset(transfer, 0, sizeof *transfer);
-    luaL_getmetatable(L, TRANSFER);
-    lua_setmetatable(L, -2);
-    lua_newtable(L); /* keeps the pool as long as the transfer */
-    lua_pushvalue(L, 1);
-    lua_rawseti(L, -2, 1);
-    lua_getfield(L, 2, "bytes");
-    lua_setfield(L, -2, "bytes");
-    lua_setiuservalue(L, 3, 1);
-    lua_getfield(L, 2, "headers");
-    add_headers(L, transfer);
     request.timeout = interval_field(L, 2, "timeout");
     request.connect_timeout = interval_field(L, 2, "connect_timeout");
     const lua_Number most = number_field(L, 2, "max_body_bytes"), largest = (lua_Number)INT32_MAX * 1024;
@@ -188,20 +157,44 @@ static int pool_send(lua_State *L)
     request.body_length = request.body != NULL ? request.body_length : 0;
     request.url = string_field(L, 2, "url", NULL);
     check_field(L, request.url != NULL, 2, "url");
-    lua_getiuservalue(L, 1, 1);
-    const int settings = lua_gettop(L);
-    request.ca_file = string_field(L, settings, "ca_file", NULL);
-    request.ca_path = string_field(L, settings, "ca_path", NULL);
-    request.proxy = boolean_field(L, 2, "direct") ? "" : string_field(L, settings, "proxy", NULL);
+    request.ca_file = string_field(L, 3, "ca_file", NULL);
+    request.ca_path = string_field(L, 3, "ca_path", NULL);
+    if (request.ca_file == NULL && request.ca_path == NULL) {
+        request.ca_file = variable("SSL_CERT_FILE");
+        request.ca_path = variable("SSL_CERT_DIR");
+    }
+    request.proxy = boolean_field(L, 2, "direct") ? "" : string_field(L, 3, "proxy", NULL);
     request.expires = retab_pool_now() + interval_field(L, 2, "expires");
+    return request;
+}
+
+/* pool:send(request) -> transfer | nil, { kind, message, sent }
+ * request: method, url, headers (a table of strings), body (string or nil), timeout and connect_timeout (seconds, from
+ * when the transfer has a connection), expires (seconds from now, whatever happens), max_body_bytes; direct: no proxy
+ * is used. Raises for misuse, and if there is not enough memory. */
+static int pool_send(lua_State *L)
+{
+    struct retab_pool *pool = check_pool(L);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    lua_settop(L, 2);
+    lua_getiuservalue(L, 1, 1);
+    struct retab_transfer *transfer = lua_newuserdatauv(L, sizeof *transfer, 1);
+    memset(transfer, 0, sizeof *transfer);
+    luaL_getmetatable(L, TRANSFER);
+    lua_setmetatable(L, -2);
+    lua_pushvalue(L, 3); /* keeps the pool as long as the transfer */
+    lua_setiuservalue(L, 4, 1);
+    lua_getfield(L, 2, "headers");
+    add_headers(L, transfer);
+    const struct retab_request request = read_request(L);
     /* from here on, no Lua call */
     if (retab_pool_send(pool, transfer, &request) != 0) {
         return retab_no_memory(L);
     }
-    if (transfer->state == RETAB_DONE && transfer->id == 0) {
+    if (transfer->id == 0) {
         return push_error(L, transfer);
     }
-    lua_settop(L, 3);
+    lua_settop(L, 4);
     return 1;
 }
 
@@ -275,8 +268,17 @@ static struct retab_transfer *check_transfer(lua_State *L)
     return luaL_checkudata(L, 1, TRANSFER);
 }
 
-/* transfer:cancel(), and the collector of transfers */
+/* transfer:cancel(). While its result is read, a transfer stays as it is. */
 static int transfer_cancel(lua_State *L)
+{
+    struct retab_transfer *transfer = check_transfer(L);
+    if (!transfer->is_read) {
+        retab_transfer_close(transfer);
+    }
+    return 0;
+}
+
+static int transfer_collect(lua_State *L)
 {
     retab_transfer_close(check_transfer(L));
     return 0;
@@ -296,123 +298,31 @@ static int transfer_done(lua_State *L)
     return 1;
 }
 
-/* Pushes a field's name in lower case. */
-static void push_name(lua_State *L, const char *name, const char *end)
+static void push_buffer(lua_State *L, const struct retab_buffer *buffer)
 {
-    luaL_Buffer lower;
-    luaL_buffinit(L, &lower);
-    for (; name < end; name++) {
-        luaL_addchar(&lower, *name >= 'A' && *name <= 'Z' ? (char)(*name - 'A' + 'a') : *name);
-    }
-    luaL_pushresult(&lower);
-}
-
-/* Pops a name and a value, and sets them in the table below. A second value of a name makes it an array. Returns
- * nonzero for such a name. */
-static int add_field(lua_State *L)
-{
-    lua_pushvalue(L, -2);
-    lua_rawget(L, -4); /* table, name, value, old */
-    if (lua_isnil(L, -1)) {
-        lua_pop(L, 1);
-        lua_rawset(L, -3);
-        return 0;
-    }
-    if (lua_istable(L, -1)) {
-        lua_insert(L, -2);
-        lua_rawseti(L, -2, RETAB_INDEX(lua_rawlen(L, -2) + 1));
-        lua_pop(L, 2);
-        return 1;
-    }
-    lua_createtable(L, 2, 0); /* table, name, value, old, array */
-    lua_insert(L, -3);
-    lua_rawseti(L, -3, 1);
-    lua_rawseti(L, -2, 2);
-    lua_rawset(L, -3);
-    return 1;
-}
-
-/* Makes one value of each array in the table on top. */
-static void join_fields(lua_State *L)
-{
-    for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1)) {
-        if (lua_istable(L, -1)) {
-            luaL_Buffer joined;
-            const int values = lua_gettop(L), count = (int)lua_rawlen(L, values);
-            luaL_buffinit(L, &joined);
-            for (int i = 1; i <= count; i++) {
-                if (i > 1) {
-                    luaL_addlstring(&joined, ", ", 2);
-                }
-                lua_rawgeti(L, values, i);
-                luaL_addvalue(&joined);
-            }
-            luaL_pushresult(&joined);
-            lua_pushvalue(L, values - 1);
-            lua_insert(L, -2);
-            lua_rawset(L, values - 2);
-        }
-    }
-}
-
-/* Pushes the header lines of a response as a table. */
-static void push_headers(lua_State *L, const struct retab_buffer *head)
-{
-    const char *line = head->bytes, *const end = line + head->length;
-    int repeated = 0;
-    lua_newtable(L);
-    while (line < end) {
-        const char *line_end = memchr(line, '\n', (size_t)(end - line));
-        const char *next = line_end != NULL ? line_end + 1 : end;
-        const char *colon = memchr(line, ':', (size_t)(next - line));
-        if (colon != NULL) {
-            const char *from = colon + 1, *to = next;
-            while (from < to && strchr(" \t", *from) != NULL) {
-                from++;
-            }
-            while (to > from && strchr(" \t\r\n", to[-1]) != NULL) {
-                to--;
-            }
-            push_name(L, line, colon);
-            lua_pushlstring(L, from, (size_t)(to - from));
-            repeated |= add_field(L);
-        }
-        line = next;
-    }
-    if (repeated) {
-        join_fields(L);
-    }
+    lua_pushlstring(L, buffer->bytes != NULL ? buffer->bytes : "", buffer->length);
 }
 
 /* transfer:result() -> { status, headers, body } | nil, { kind, message, sent }
- * Once, after the transfer is done; from then on it counts as cancelled. sent: the server may have seen the request. */
+ * headers: a string, the lines of the header; body: a string; sent: the server may have seen the request. Once, after
+ * the transfer is done; from then on it counts as cancelled. */
 static int transfer_result(lua_State *L)
 {
     struct retab_transfer *transfer = check_transfer(L);
-    lua_settop(L, 1);
-    lua_getiuservalue(L, 1, 1);
-    lua_getfield(L, 2, "bytes");
-    const int as_bytes = lua_toboolean(L, -1);
-    lua_settop(L, 2);
-    struct retab_body *body = retab_body_push(L);
     luaL_argcheck(L, transfer->state >= RETAB_DONE, 1, "the transfer is not done");
-    if (transfer->kit == NULL) {
+    if (transfer->kind != NULL || transfer->state == RETAB_CLOSED) {
         return push_error(L, transfer);
     }
-    const int status = transfer->status;
-    retab_body_open(body, transfer);
+    transfer->is_read = 1;
     lua_createtable(L, 0, 3);
-    lua_pushinteger(L, status);
-    lua_setfield(L, 3, "status");
-    push_headers(L, &body->kit->head);
-    lua_setfield(L, 3, "headers");
-    if (as_bytes) {
-        lua_pushvalue(L, 2);
-    } else {
-        lua_pushlstring(L, body->bytes.start, body->bytes.length);
-        retab_body_close(body);
-    }
-    lua_setfield(L, 3, "body");
+    lua_pushinteger(L, transfer->status);
+    lua_setfield(L, -2, "status");
+    push_buffer(L, &transfer->head);
+    lua_setfield(L, -2, "headers");
+    push_buffer(L, &transfer->body);
+    lua_setfield(L, -2, "body");
+    transfer->is_read = 0;
+    retab_transfer_close(transfer);
     return 1;
 }
 
@@ -443,14 +353,13 @@ RETAB_EXPORT int luaopen_retab_curl(lua_State *L)
                                                 {"id", transfer_id},
                                                 {"result", transfer_result},
                                                 {NULL, NULL}};
-    static const luaL_Reg transfer_meta[] = {{"__close", transfer_cancel}, {"__gc", transfer_cancel}, {NULL, NULL}};
+    static const luaL_Reg transfer_meta[] = {{"__close", transfer_cancel}, {"__gc", transfer_collect}, {NULL, NULL}};
     static const luaL_Reg functions[] = {{"pool", new_pool}, {"clock", clock_seconds}, {NULL, NULL}};
     if (retab_process_init() != 0) {
         return luaL_error(L, "libcurl cannot be initialized");
     }
     retab_push_type(L, POOL, pool_meta, pool_methods);
     retab_push_type(L, TRANSFER, transfer_meta, transfer_methods);
-    retab_body_register(L);
     luaL_newlib(L, functions);
     lua_pushliteral(L, RETAB_VERSION);
     lua_setfield(L, -2, "library");

@@ -13,10 +13,6 @@
 #include "process.h"
 #include "watch.h"
 
-/* What the spare kits of a pool may hold together. Each has a receive buffer of libcurl's. */
-#define SPARE_BYTES ((size_t)4 * 1024 * 1024)
-#define KIT_BYTES ((size_t)128 * 1024)
-
 /* Lua sees a signal such as Ctrl-C when a wait ends, if the signal did not end it. */
 #define LONGEST_WAIT ((int64_t)1000000)
 
@@ -27,22 +23,22 @@ int64_t retab_pool_now(void)
     return (int64_t)time.tv_sec * 1000000 + time.tv_nsec / 1000;
 }
 
-/* ---- lists --------------------------------------------------------------------------------------------------- */
+/* ---- the list ------------------------------------------------------------------------------------------------ */
 
-/* Moves a transfer to the end of a list, or out of all. */
-static void move(struct retab_transfer *transfer, struct retab_list *list)
+static void enter_list(struct retab_pool *pool, struct retab_transfer *transfer)
 {
-    struct retab_list *old = transfer->list;
-    if (old != NULL) {
-        *(transfer->previous != NULL ? &transfer->previous->next : &old->first) = transfer->next;
-        *(transfer->next != NULL ? &transfer->next->previous : &old->last) = transfer->previous;
-    }
-    transfer->list = list;
-    transfer->next = NULL;
-    if (list != NULL) {
-        transfer->previous = list->last;
-        *(list->last != NULL ? &list->last->next : &list->first) = transfer;
-        list->last = transfer;
+    transfer->link = pool->first != NULL ? pool->end : &pool->first;
+    *transfer->link = transfer;
+    pool->end = &transfer->next;
+}
+
+static void leave_list(struct retab_transfer *transfer)
+{
+    if (transfer->link != NULL) {
+        *transfer->link = transfer->next;
+        *(transfer->next != NULL ? &transfer->next->link : &transfer->pool->end) = transfer->link;
+        transfer->next = NULL;
+        transfer->link = NULL;
     }
 }
 
@@ -68,41 +64,6 @@ static int on_timer(CURLM *multi, long milliseconds, void *context)
     return 0;
 }
 
-static curl_socket_t on_open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
-{
-    struct retab_pool *pool = context;
-    (void)purpose;
-    if (pool->socket_count == pool->socket_room) {
-        const size_t room = pool->socket_room * 2 + 8;
-        int *larger = realloc(pool->sockets, room * sizeof *larger);
-        if (larger == NULL) {
-            return CURL_SOCKET_BAD;
-        }
-        pool->sockets = larger;
-        pool->socket_room = room;
-    }
-    const curl_socket_t socket = retab_process_new_socket(address);
-    if (socket != CURL_SOCKET_BAD) {
-        pool->sockets[pool->socket_count++] = socket;
-    }
-    return socket;
-}
-
-static int on_close_socket(void *context, curl_socket_t socket)
-{
-    struct retab_pool *pool = context;
-    for (size_t i = 0; i < pool->socket_count; i++) {
-        if (pool->sockets[i] == socket) {
-            pool->sockets[i] = pool->sockets[--pool->socket_count];
-            break;
-        }
-    }
-    if (pool->events) { /* a forked child may have the socket still, and epoll would go on to report it */
-        (void)retab_watch_set(pool->watch, socket, 0, 0);
-    }
-    return close(socket);
-}
-
 /* ---- the multi handle ---------------------------------------------------------------------------------------- */
 
 /* Returns nonzero if the pool has a multi handle. If not, errno says why. */
@@ -113,17 +74,14 @@ static int ready(struct retab_pool *pool)
     }
     pool->process = getpid();
     pool->timer = RETAB_NEVER;
-    if (pool->events && (pool->watch = retab_watch_open()) < 0) {
+    pool->watch = pool->events ? retab_watch_open() : -1;
+    if (pool->events && pool->watch < 0) {
         return 0;
     }
-    errno = ENOMEM; /* unless libcurl's allocations say something else */
     pool->multi = retab_process_new_multi();
     if (pool->multi == NULL) {
-        const int problem = errno;
-        if (pool->events) {
-            retab_watch_close(pool->watch);
-        }
-        errno = problem;
+        (void)close(pool->watch);
+        errno = ENOMEM;
         return 0;
     }
     curl_multi_setopt(pool->multi, CURLMOPT_MAXCONNECTS, (long)pool->max_connections);
@@ -136,73 +94,73 @@ static int ready(struct retab_pool *pool)
     return 1;
 }
 
+/* Takes a transfer that is RUNNING from libcurl. */
+static void stop_running(struct retab_transfer *transfer)
+{
+    struct retab_pool *pool = transfer->pool;
+    long opened = 0, status = 0, sent = 0;
+    curl_easy_getinfo(transfer->easy, CURLINFO_NUM_CONNECTS, &opened);
+    curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(transfer->easy, CURLINFO_REQUEST_SIZE, &sent);
+    curl_multi_remove_handle(pool->multi, transfer->easy);
+    pool->connections += opened;
+    pool->running--;
+    transfer->status = (int)status;
+    transfer->sent = sent > 0;
+}
+
 /* Ends a transfer that is QUEUED or RUNNING, with libcurl's code, or with kind and message. */
 static void finish(struct retab_transfer *transfer, CURLcode code, const char *kind, const char *message)
 {
-    struct retab_pool *pool = transfer->pool;
-    struct retab_kit *kit = transfer->kit;
     if (transfer->state == RETAB_RUNNING) {
-        long opened = 0, status = 0, sent = 0;
-        curl_easy_getinfo(kit->easy, CURLINFO_NUM_CONNECTS, &opened);
-        curl_easy_getinfo(kit->easy, CURLINFO_RESPONSE_CODE, &status);
-        curl_easy_getinfo(kit->easy, CURLINFO_REQUEST_SIZE, &sent);
-        curl_multi_remove_handle(pool->multi, kit->easy);
-        pool->connections += opened;
-        pool->running_count--;
-        transfer->status = (int)status;
-        transfer->sent = sent > 0;
+        stop_running(transfer);
     }
     if (kind != NULL) {
         retab_transfer_fail(transfer, kind, message);
     } else {
         retab_transfer_conclude(transfer, code);
     }
+    retab_transfer_release(transfer);
     transfer->state = RETAB_DONE;
-    move(transfer, &pool->ended);
-    if (transfer->kind != NULL) {
-        transfer->kit = NULL;
-        retab_pool_keep(pool, kit);
-    } else {
-        curl_easy_reset(kit->easy); /* it points to the transfer */
-    }
+    transfer->pool->finished++;
 }
 
-static void finish_all(struct retab_list *list, const char *kind, const char *message)
+static void finish_all(struct retab_pool *pool, enum retab_state state, const char *kind, const char *message)
 {
-    while (list->first != NULL) {
-        finish(list->first, CURLE_OK, kind, message);
+    for (struct retab_transfer *transfer = pool->first; transfer != NULL; transfer = transfer->next) {
+        if (transfer->state == state) {
+            finish(transfer, CURLE_OK, kind, message);
+        }
     }
 }
 
 /* In a child after fork: forgets what belongs to the parent. */
 static void disown(struct retab_pool *pool)
 {
-    for (size_t i = 0; i < pool->socket_count; i++) {
-        (void)close(pool->sockets[i]);
-    }
-    pool->socket_count = 0;
-    if (pool->events) {
-        retab_watch_disown(pool->watch);
+    static const char message[] = "the request was sent before fork";
+    if (RETAB_WATCH_IS_INHERITED) {
+        (void)close(pool->watch);
     }
     pool->multi = NULL;
-    while (pool->running.first != NULL) {
-        struct retab_transfer *transfer = pool->running.first;
-        transfer->kit = NULL; /* libcurl's part of it is tied to the multi handle */
-        transfer->state = RETAB_DONE;
-        retab_transfer_fail(transfer, "cancelled", "the request was sent before fork");
-        move(transfer, &pool->ended);
+    pool->running = 0;
+    for (struct retab_transfer *transfer = pool->first; transfer != NULL; transfer = transfer->next) {
+        if (transfer->state == RETAB_RUNNING) {
+            transfer->easy = NULL; /* it is tied to the multi handle, and uses the headers */
+            transfer->headers = NULL;
+            transfer->state = RETAB_QUEUED;
+        }
     }
-    pool->running_count = 0;
-    finish_all(&pool->queued, "cancelled", "the request was sent before fork");
+    finish_all(pool, RETAB_QUEUED, "cancelled", message);
 }
 
 /* The time since the host was due back was the caller's own: it does not count for the transfers that run. */
 static void credit_absence(struct retab_pool *pool, int64_t now)
 {
-    const int64_t away = retab_deadline_overstay(pool->due_back, now);
-    if (away > 0) {
-        for (struct retab_transfer *transfer = pool->running.first; transfer != NULL; transfer = transfer->next) {
-            retab_transfer_credit(transfer, away);
+    if (now > pool->due_back) {
+        for (struct retab_transfer *transfer = pool->first; transfer != NULL; transfer = transfer->next) {
+            if (transfer->state == RETAB_RUNNING) {
+                retab_transfer_credit(transfer, now - pool->due_back);
+            }
         }
         pool->due_back = now;
     }
@@ -231,18 +189,19 @@ static void leave(struct retab_pool *pool, const struct retab_sigpipe *sigpipe)
 static int start_queued(struct retab_pool *pool)
 {
     int started = 0;
-    while (pool->queued.first != NULL && pool->running_count < pool->max_connections) {
-        struct retab_transfer *transfer = pool->queued.first;
-        const CURLMcode code = curl_multi_add_handle(pool->multi, transfer->kit->easy);
-        if (code != CURLM_OK) {
-            finish(transfer, CURLE_OK, "connection", curl_multi_strerror(code));
-            continue;
+    for (struct retab_transfer *transfer = pool->first; transfer != NULL && pool->running < pool->max_connections;
+         transfer = transfer->next) {
+        if (transfer->state == RETAB_QUEUED) {
+            const CURLMcode code = curl_multi_add_handle(pool->multi, transfer->easy);
+            if (code != CURLM_OK) {
+                finish(transfer, CURLE_OK, "connection", curl_multi_strerror(code));
+                continue;
+            }
+            transfer->state = RETAB_RUNNING;
+            transfer->deadline.started = retab_pool_now();
+            pool->running++;
+            started = 1;
         }
-        transfer->state = RETAB_RUNNING;
-        transfer->deadline.started = retab_pool_now();
-        move(transfer, &pool->running);
-        pool->running_count++;
-        started = 1;
     }
     return started;
 }
@@ -252,16 +211,16 @@ static int is_connected(const struct retab_transfer *transfer)
     return transfer->state == RETAB_RUNNING && retab_transfer_is_connected(transfer);
 }
 
-/* Finishes the transfers of a list that are late. */
-static void finish_late(struct retab_list *list, int64_t now)
+/* Finishes the transfers that are late. */
+static void finish_late(struct retab_pool *pool, int64_t now)
 {
-    struct retab_transfer *next;
-    for (struct retab_transfer *transfer = list->first; transfer != NULL; transfer = next) {
-        next = transfer->next;
-        const enum retab_late late = retab_deadline_late(&transfer->deadline, is_connected(transfer), now);
-        if (late != RETAB_IN_TIME) {
-            finish(transfer, CURLE_OK, "timeout", "");
-            retab_transfer_conclude_late(transfer, late);
+    for (struct retab_transfer *transfer = pool->first; transfer != NULL; transfer = transfer->next) {
+        if (transfer->state < RETAB_DONE) {
+            const enum retab_late late = retab_deadline_late(&transfer->deadline, is_connected(transfer), now);
+            if (late != RETAB_IN_TIME) {
+                finish(transfer, CURLE_OK, "timeout", "");
+                retab_transfer_conclude_late(transfer, late);
+            }
         }
     }
 }
@@ -280,24 +239,32 @@ static void finish_ended(struct retab_pool *pool, CURLMcode code)
         }
     }
     if (code != CURLM_OK) {
-        finish_all(&pool->running, "connection", curl_multi_strerror(code));
+        finish_all(pool, RETAB_RUNNING, "connection", curl_multi_strerror(code));
     } else if (pool->failure != 0) {
         char text[CURL_ERROR_SIZE];
         (void)snprintf(text, sizeof text, "cannot watch a socket: %s", strerror(pool->failure));
-        finish_all(&pool->running, "connection", text);
+        finish_all(pool, RETAB_RUNNING, "connection", text);
     }
     pool->failure = 0;
-    finish_late(&pool->queued, retab_pool_now());
-    finish_late(&pool->running, retab_pool_now());
+    finish_late(pool, retab_pool_now());
 }
 
-/* Tells libcurl which sockets are ready, and that time has passed. */
-static CURLMcode act(struct retab_pool *pool)
+/* Has libcurl do what it can. */
+static CURLMcode perform(struct retab_pool *pool, int milliseconds)
+{
+    int running;
+    const CURLMcode code =
+        milliseconds > 0 ? curl_multi_poll(pool->multi, NULL, 0, milliseconds, NULL) : CURLM_OK;
+    return code == CURLM_OK || errno == EINTR ? curl_multi_perform(pool->multi, &running) : code;
+}
+
+/* The same with `events`: tells libcurl which sockets are ready, and that time has passed. */
+static CURLMcode act(struct retab_pool *pool, int milliseconds)
 {
     struct retab_watch_event events[RETAB_WATCH_EVENTS];
     CURLMcode code = CURLM_OK;
     int running;
-    const int count = retab_watch_ready(pool->watch, events);
+    const int count = retab_watch_wait(pool->watch, events, milliseconds);
     for (int i = 0; i < count && code == CURLM_OK; i++) {
         code = curl_multi_socket_action(
             pool->multi, events[i].socket,
@@ -307,39 +274,45 @@ static CURLMcode act(struct retab_pool *pool)
     return code == CURLM_OK ? curl_multi_socket_action(pool->multi, CURL_SOCKET_TIMEOUT, 0, &running) : code;
 }
 
-/* Does what can be done without waiting. Returns nonzero if a transfer has ended. */
-static int run(struct retab_pool *pool)
+/* Waits up to `milliseconds` for the network, and does what can be done. Returns nonzero if a transfer has ended. */
+static int run(struct retab_pool *pool, int milliseconds)
 {
-    const struct retab_transfer *const last = pool->ended.last;
-    int running;
-    if (pool->multi != NULL) {
-        do {
-            finish_ended(pool, pool->events ? act(pool) : curl_multi_perform(pool->multi, &running));
-        } while (start_queued(pool));
+    const int64_t before = pool->finished;
+    if (pool->multi == NULL) {
+        (void)poll(NULL, 0, milliseconds);
+        return 0;
     }
-    return pool->ended.last != last;
+    do {
+        finish_ended(pool, pool->events ? act(pool, milliseconds) : perform(pool, milliseconds));
+        milliseconds = 0;
+    } while (start_queued(pool));
+    return pool->finished != before;
 }
 
 /* Starts queued transfers at once, where that is possible. */
 static void start(struct retab_pool *pool)
 {
     if (start_queued(pool)) {
-        (void)run(pool);
+        (void)run(pool, 0);
     }
+}
+
+static int is_idle(const struct retab_pool *pool)
+{
+    return pool->sent == pool->finished;
 }
 
 /* Returns the time at which something is to be done by the clock. */
 static int64_t next_due(const struct retab_pool *pool)
 {
-    const struct retab_list *const lists[] = {&pool->queued, &pool->running};
-    int64_t due = RETAB_NEVER;
-    for (int i = 0; i < 2; i++) {
-        for (const struct retab_transfer *transfer = lists[i]->first; transfer != NULL; transfer = transfer->next) {
+    int64_t due = is_idle(pool) ? RETAB_NEVER : pool->timer;
+    for (const struct retab_transfer *transfer = pool->first; transfer != NULL; transfer = transfer->next) {
+        if (transfer->state < RETAB_DONE) {
             const int64_t end = retab_deadline_next(&transfer->deadline, is_connected(transfer));
             due = end < due ? end : due;
         }
     }
-    return pool->events && pool->timer < due ? pool->timer : due;
+    return due;
 }
 
 /* ---- the pool ------------------------------------------------------------------------------------------------ */
@@ -348,94 +321,48 @@ void retab_pool_close(struct retab_pool *pool)
 {
     struct retab_sigpipe sigpipe;
     enter(pool, &sigpipe);
-    pool->open = 0; /* kits are not kept from now on */
-    finish_all(&pool->running, "cancelled", "client is closed");
-    finish_all(&pool->queued, "cancelled", "client is closed");
-    while (pool->ended.first != NULL) {
-        move(pool->ended.first, NULL);
-    }
-    while (pool->spare != NULL) {
-        struct retab_kit *kit = pool->spare;
-        pool->spare = kit->next;
-        retab_kit_free(kit);
+    pool->open = 0;
+    finish_all(pool, RETAB_RUNNING, "cancelled", "client is closed");
+    finish_all(pool, RETAB_QUEUED, "cancelled", "client is closed");
+    while (pool->first != NULL) {
+        leave_list(pool->first);
     }
     if (pool->multi != NULL) {
         curl_multi_cleanup(pool->multi);
         pool->multi = NULL;
-        if (pool->events) {
-            retab_watch_close(pool->watch);
-        }
+        (void)close(pool->watch);
     }
-    free(pool->sockets);
-    pool->sockets = NULL;
     leave(pool, &sigpipe);
-}
-
-static struct retab_kit *new_kit(struct retab_pool *pool)
-{
-    struct retab_kit *kit = pool->spare;
-    if (kit == NULL) {
-        return retab_kit_new();
-    }
-    pool->spare = kit->next;
-    pool->spare_bytes -= KIT_BYTES + kit->head.room + kit->body.room;
-    return kit;
-}
-
-void retab_pool_keep(struct retab_pool *pool, struct retab_kit *kit)
-{
-    const size_t bytes = KIT_BYTES + kit->head.room + kit->body.room;
-    if (!pool->open || pool->spare_bytes + bytes > SPARE_BYTES) {
-        retab_kit_free(kit);
-        return;
-    }
-    retab_kit_reset(kit);
-    kit->next = pool->spare;
-    pool->spare = kit;
-    pool->spare_bytes += bytes;
 }
 
 /* Prepares the transfer and queues it. Returns as retab_pool_send. */
 static int enqueue(struct retab_pool *pool, struct retab_transfer *transfer, const struct retab_request *request)
 {
-    transfer->kit = new_kit(pool);
-    if (transfer->kit == NULL) {
-        return -1;
-    }
-    transfer->pool = pool;
     const CURLcode code = retab_transfer_prepare(transfer, request);
+    transfer->pool = pool;
     if (code == CURLE_OK) {
-        curl_easy_setopt(transfer->kit->easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
-        curl_easy_setopt(transfer->kit->easy, CURLOPT_OPENSOCKETDATA, pool);
-        curl_easy_setopt(transfer->kit->easy, CURLOPT_CLOSESOCKETFUNCTION, on_close_socket);
-        curl_easy_setopt(transfer->kit->easy, CURLOPT_CLOSESOCKETDATA, pool);
         transfer->state = RETAB_QUEUED;
-        transfer->id = ++pool->ids;
-        move(transfer, &pool->queued);
+        transfer->id = ++pool->sent;
+        enter_list(pool, transfer);
         return 0;
     }
-    retab_pool_keep(pool, transfer->kit);
-    transfer->kit = NULL;
-    if (code == CURLE_OUT_OF_MEMORY) {
-        return -1;
-    }
+    retab_transfer_release(transfer);
     transfer->state = RETAB_DONE;
     transfer->kind = "connection";
-    return 0;
+    return code == CURLE_OUT_OF_MEMORY ? -1 : 0;
 }
 
 int retab_pool_send(struct retab_pool *pool, struct retab_transfer *transfer, const struct retab_request *request)
 {
     struct retab_sigpipe sigpipe;
     int result = 0;
+    transfer->state = RETAB_DONE; /* unless it is queued */
     if (!pool->open) {
-        transfer->state = RETAB_DONE;
         retab_transfer_fail(transfer, "cancelled", "client is closed");
         return 0;
     }
     enter(pool, &sigpipe);
     if (!ready(pool)) {
-        transfer->state = RETAB_DONE;
         retab_transfer_fail(transfer, "connection", strerror(errno));
     } else {
         result = enqueue(pool, transfer, request);
@@ -450,7 +377,7 @@ void retab_pool_step(struct retab_pool *pool)
     struct retab_sigpipe sigpipe;
     if (pool->open) {
         enter(pool, &sigpipe);
-        (void)run(pool);
+        (void)run(pool, 0);
         pool->due_back = retab_deadline_due_back(next_due(pool), retab_pool_now());
         leave(pool, &sigpipe);
     }
@@ -463,31 +390,22 @@ void retab_pool_wait(struct retab_pool *pool, int64_t most)
         return;
     }
     enter(pool, &sigpipe);
-    if (!run(pool)) {
-        const int64_t due = next_due(pool), now = retab_pool_now();
-        most = due - now < most ? due - now : most;
+    if (!run(pool, 0)) {
+        const int64_t due = next_due(pool) - retab_pool_now();
+        most = due < most ? due : most;
         most = most < LONGEST_WAIT ? most : LONGEST_WAIT;
-        const int milliseconds = most > 0 ? (int)((most + 999) / 1000) : 0;
-        if (pool->multi != NULL) {
-            const CURLMcode code = curl_multi_poll(pool->multi, NULL, 0, milliseconds, NULL);
-            if (code != CURLM_OK && errno != EINTR) {
-                finish_ended(pool, code);
-            }
-        } else {
-            (void)poll(NULL, 0, milliseconds);
-        }
-        (void)run(pool);
+        (void)run(pool, most > 0 ? (int)((most + 999) / 1000) : 0);
     }
-    pool->due_back = 0;
+    pool->due_back = 0; /* the time of the wait was not the caller's */
     leave(pool, &sigpipe);
 }
 
 int64_t retab_pool_due(struct retab_pool *pool)
 {
-    if (!pool->open || (pool->queued.first == NULL && pool->running.first == NULL)) {
+    const int64_t now = retab_pool_now();
+    if (!pool->open || is_idle(pool)) {
         return RETAB_NEVER;
     }
-    const int64_t now = retab_pool_now();
     credit_absence(pool, now);
     pool->due_back = retab_deadline_due_back(next_due(pool), now);
     return pool->due_back - now;
@@ -507,31 +425,21 @@ int retab_pool_descriptor(struct retab_pool *pool)
 
 int64_t retab_pool_finished(struct retab_pool *pool)
 {
-    struct retab_transfer *transfer = pool->ended.first;
-    if (transfer == NULL) {
-        return 0;
+    for (struct retab_transfer *transfer = pool->first; transfer != NULL; transfer = transfer->next) {
+        if (transfer->state == RETAB_DONE) {
+            leave_list(transfer);
+            return transfer->id;
+        }
     }
-    move(transfer, NULL);
-    return transfer->id;
+    return 0;
 }
 
 /* ---- a transfer ---------------------------------------------------------------------------------------------- */
 
-struct retab_kit *retab_transfer_take(struct retab_transfer *transfer)
-{
-    struct retab_kit *kit = transfer->kit;
-    transfer->kit = NULL;
-    transfer->state = RETAB_CLOSED;
-    move(transfer, NULL);
-    curl_slist_free_all(transfer->headers);
-    transfer->headers = NULL;
-    return kit;
-}
-
 void retab_transfer_close(struct retab_transfer *transfer)
 {
-    struct retab_pool *pool = transfer->pool;
     if (transfer->state == RETAB_QUEUED || transfer->state == RETAB_RUNNING) {
+        struct retab_pool *pool = transfer->pool;
         struct retab_sigpipe sigpipe;
         enter(pool, &sigpipe);
         if (transfer->state != RETAB_DONE) { /* as it is now in a forked child */
@@ -540,8 +448,10 @@ void retab_transfer_close(struct retab_transfer *transfer)
         }
         leave(pool, &sigpipe);
     }
-    struct retab_kit *kit = retab_transfer_take(transfer);
-    if (kit != NULL) {
-        retab_pool_keep(pool, kit);
-    }
+    leave_list(transfer);
+    retab_transfer_release(transfer);
+    free(transfer->head.bytes);
+    free(transfer->body.bytes);
+    transfer->head = transfer->body = (struct retab_buffer){NULL, 0, 0};
+    transfer->state = RETAB_CLOSED;
 }

@@ -3,15 +3,18 @@
  *
  * Who owns what: the caller owns pool and transfers, at addresses that do not change; a transfer that was sent must not
  * outlive the memory of its pool. Either may be closed first, and any number of times. A pool that is all zero is
- * closed: the caller opens it by setting `open`, `events` and `max_connections`. A pool creates its multi handle when
- * it first needs it.
+ * closed: the caller opens it by setting `open`, `events` and `max_connections`. A pool creates its multi handle when it
+ * first needs it.
+ *
+ * With `events`, the host watches a descriptor and the time; otherwise it steps now and then, or waits. The latter uses
+ * an interface of libcurl that survives missing memory, which older versions of the other one do not.
  *
  * Timeouts do not count the time in which the caller has control. After retab_pool_step and retab_pool_due, the host is
  * expected back when something is due, and after RETAB_ATTENTION at the latest. All else is the caller's own time.
  *
  * After fork, a pool is as new in the child: what its parent had sent is cancelled there, and it opens connections of
- * its own. Its parent's are closed in the child without a word to their servers. The memory of libcurl's handles for
- * them is not freed there, since libcurl would say goodbye.
+ * its own. libcurl's handles and sockets of before stay as they are until the child ends, since libcurl would say
+ * goodbye to the servers.
  *
  * A program that is started from here inherits none of the sockets, but for a pair that some versions of libcurl have
  * while a name is resolved. */
@@ -24,34 +27,25 @@
 
 #pragma GCC visibility push(hidden)
 
-struct retab_list {
-    struct retab_transfer *first, *last;
-};
-
 struct retab_pool {
     int open;
-    int events;          /* the host watches the descriptor and the time; otherwise it steps, or waits */
-    int max_connections; /* at least 1 */
-    CURLM *multi;        /* NULL: not needed so far */
-    pid_t process;       /* whose multi handle it is */
-    int watch;           /* with `events` and a multi handle: the descriptor (watch.h) */
-    int failure;         /* errno of a socket that could not be watched, or 0 */
-    int *sockets;        /* libcurl's */
-    size_t socket_count, socket_room;
-    struct retab_list queued, running, ended; /* ended: DONE, and not yet reported */
-    int running_count;
-    struct retab_kit *spare;
-    size_t spare_bytes;
-    int64_t ids, connections; /* counts, so far */
-    int64_t timer;            /* when libcurl wants to be called */
-    int64_t due_back;         /* when the host is */
+    int events, max_connections;         /* max_connections: at least 1 */
+    CURLM *multi;                        /* NULL: not needed so far */
+    pid_t process;                       /* whose multi handle it is */
+    int watch;                           /* with `events` and a multi handle: the descriptor (watch.h) */
+    int failure;                         /* errno of a socket that could not be watched, or 0 */
+    struct retab_transfer *first, **end; /* transfers that were sent and not reported as finished */
+    int running;                         /* how many of them are RUNNING */
+    int64_t sent, finished, connections; /* counts, so far */
+    int64_t timer;                       /* when libcurl wants to be called */
+    int64_t due_back;                    /* when the host is */
 };
 
 /* Ends the transfers that are not done, as cancelled, and frees what the pool owns. */
 void retab_pool_close(struct retab_pool *pool);
 
-/* Sends a request on a NEW transfer. Returns 0, or -1: not enough memory, and the transfer is as it was. If the request
- * cannot be sent, the transfer is DONE at once, has no id, and is not reported. */
+/* Sends a request on a NEW transfer. Returns 0, or -1: not enough memory. If the request cannot be sent, the transfer
+ * is DONE at once, has no id, and is not reported. */
 int retab_pool_send(struct retab_pool *pool, struct retab_transfer *transfer, const struct retab_request *request);
 
 /* Does what can be done without waiting. */
@@ -63,21 +57,14 @@ void retab_pool_wait(struct retab_pool *pool, int64_t most);
 /* Returns how long the host may stay away, unless the descriptor is readable; RETAB_NEVER if nothing is under way. */
 int64_t retab_pool_due(struct retab_pool *pool);
 
-/* Returns the descriptor of a pool with `events`, or -1. */
+/* Returns the descriptor of a pool with `events`, which is readable when a step is due; or -1. */
 int retab_pool_descriptor(struct retab_pool *pool);
 
 /* Returns the id of a transfer that is done and was not reported before, or 0. */
 int64_t retab_pool_finished(struct retab_pool *pool);
 
-/* Keeps a kit for the next transfers, or frees it. */
-void retab_pool_keep(struct retab_pool *pool, struct retab_kit *kit);
-
 /* Closes a transfer in any state. */
 void retab_transfer_close(struct retab_transfer *transfer);
-
-/* Closes a transfer that is DONE without an error. Returns its kit, with the response: the caller gives it back to
- * the transfer's pool with retab_pool_keep. */
-struct retab_kit *retab_transfer_take(struct retab_transfer *transfer);
 
 /* Returns the time, on the clock of all times here. */
 int64_t retab_pool_now(void);

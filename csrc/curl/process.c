@@ -67,11 +67,6 @@ void retab_process_restore_sigpipe(const struct retab_sigpipe *state)
     (void)pthread_sigmask(SIG_SETMASK, &state->before, NULL);
 }
 
-static void close_on_exec(int descriptor)
-{
-    (void)fcntl(descriptor, F_SETFD, FD_CLOEXEC);
-}
-
 /* In many versions of libcurl, a multi handle has a pair of local sockets that a child would inherit. They are not
  * exposed, but they get the two lowest descriptors that are free. */
 CURLM *retab_process_new_multi(void)
@@ -80,32 +75,28 @@ CURLM *retab_process_new_multi(void)
     for (int i = 0; i < 2; i++) {
         lowest[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
     }
-    for (int i = 0; i < 2; i++) {
-        if (lowest[i] >= 0) {
-            (void)close(lowest[i]);
-        }
-    }
+    (void)close(lowest[0]);
+    (void)close(lowest[1]);
     CURLM *multi = curl_multi_init();
     for (int i = 0; i < 2; i++) {
         struct sockaddr_storage address;
         socklen_t size = sizeof address;
-        if (lowest[i] >= 0 && getsockname(lowest[i], (struct sockaddr *)&address, &size) == 0 &&
-            address.ss_family == AF_UNIX) {
-            close_on_exec(lowest[i]);
+        if (getsockname(lowest[i], (struct sockaddr *)&address, &size) == 0 && address.ss_family == AF_UNIX) {
+            (void)fcntl(lowest[i], F_SETFD, FD_CLOEXEC);
         }
     }
     return multi;
 }
 
-curl_socket_t retab_process_new_socket(const struct curl_sockaddr *address)
+curl_socket_t retab_process_new_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
 {
+    (void)context;
+    (void)purpose;
 #if defined(SOCK_CLOEXEC)
     return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 #else
     const curl_socket_t descriptor = socket(address->family, address->socktype, address->protocol);
-    if (descriptor >= 0) {
-        close_on_exec(descriptor);
-    }
+    (void)fcntl(descriptor, F_SETFD, FD_CLOEXEC);
     return descriptor;
 #endif
 }

@@ -20,9 +20,10 @@ struct retab_sigpipe {
 void retab_process_block_sigpipe(struct retab_sigpipe *state);
 void retab_process_restore_sigpipe(const struct retab_sigpipe *state);
 
-/* curl_multi_init and socket, with descriptors that a program started by this one does not inherit. */
+/* curl_multi_init and CURLOPT_OPENSOCKETFUNCTION, with descriptors that a program started by this one does not
+ * inherit. */
 CURLM *retab_process_new_multi(void);
-curl_socket_t retab_process_new_socket(const struct curl_sockaddr *address);
+curl_socket_t retab_process_new_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address);
 
 #pragma GCC visibility pop
 

@@ -4,41 +4,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "process.h"
+
 /* A larger header is refused. No honest server comes near. */
 #define HEADER_BYTES ((size_t)256 * 1024)
 
-/* libcurl's receive buffer: a page of runs takes one or two reads. */
-#define RECEIVE_BYTES 131072L
+/* libcurl's receive buffer: a page of runs takes two reads. */
+#define RECEIVE_BYTES 32768L
 
 static const char too_large_body[] = "the response is larger than max_body_bytes";
 static const char too_large_head[] = "the header of the response, or one line of it, is too large";
 static const char no_memory[] = "not enough memory for the response";
 
-/* ---- kits ---------------------------------------------------------------------------------------------------- */
-
-struct retab_kit *retab_kit_new(void)
-{
-    struct retab_kit *kit = calloc(1, sizeof *kit);
-    if (kit != NULL && (kit->easy = curl_easy_init()) == NULL) {
-        free(kit);
-        return NULL;
-    }
-    return kit;
-}
-
-void retab_kit_free(struct retab_kit *kit)
-{
-    curl_easy_cleanup(kit->easy);
-    free(kit->head.bytes);
-    free(kit->body.bytes);
-    free(kit);
-}
-
-void retab_kit_reset(struct retab_kit *kit)
-{
-    curl_easy_reset(kit->easy);
-    kit->head.length = kit->body.length = 0;
-}
+/* ---- libcurl's callbacks: they never call Lua ---------------------------------------------------------------- */
 
 /* Returns nonzero if there is room for `more` bytes after those that are there. */
 static int reserve(struct retab_buffer *buffer, size_t more)
@@ -57,8 +35,6 @@ static int reserve(struct retab_buffer *buffer, size_t more)
     return 1;
 }
 
-/* ---- libcurl's callbacks: they never call Lua ---------------------------------------------------------------- */
-
 /* Refuses the response. Returns the number of bytes consumed, as libcurl requires: any other number ends it. */
 static size_t refuse(struct retab_transfer *transfer, const char *reason)
 {
@@ -66,15 +42,17 @@ static size_t refuse(struct retab_transfer *transfer, const char *reason)
     return 0;
 }
 
-/* Appends bytes and a NUL. Returns the number of bytes consumed. */
+/* Appends bytes. Returns the number of bytes consumed. */
 static size_t append(struct retab_transfer *transfer, struct retab_buffer *buffer, const char *bytes, size_t length)
 {
-    if (!reserve(buffer, length + 1)) {
+    if (length == 0) {
+        return 0;
+    }
+    if (!reserve(buffer, length)) {
         return refuse(transfer, no_memory);
     }
     memcpy(buffer->bytes + buffer->length, bytes, length);
     buffer->length += length;
-    buffer->bytes[buffer->length] = '\0';
     return length;
 }
 
@@ -83,7 +61,7 @@ static size_t append(struct retab_transfer *transfer, struct retab_buffer *buffe
 static size_t on_header(char *bytes, size_t size, size_t count, void *context)
 {
     struct retab_transfer *transfer = context;
-    struct retab_buffer *head = &transfer->kit->head;
+    struct retab_buffer *head = &transfer->head;
     const size_t length = size * count;
     transfer->head_bytes += length;
     if (transfer->head_bytes > HEADER_BYTES) {
@@ -104,16 +82,16 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *context)
 static size_t on_body(char *bytes, size_t size, size_t count, void *context)
 {
     struct retab_transfer *transfer = context;
-    struct retab_buffer *body = &transfer->kit->body;
+    struct retab_buffer *body = &transfer->body;
     const size_t length = size * count;
     if (length > transfer->max_body - body->length) {
         return refuse(transfer, too_large_body);
     }
     if (body->length == 0) {
         curl_off_t expected = -1;
-        curl_easy_getinfo(transfer->kit->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &expected);
+        curl_easy_getinfo(transfer->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &expected);
         if (expected > 0 && (uint64_t)expected <= transfer->max_body) {
-            (void)reserve(body, (size_t)expected + 1); /* a smaller room may still be enough */
+            (void)reserve(body, (size_t)expected); /* a smaller room may still be enough */
         }
     }
     return append(transfer, body, bytes, length);
@@ -132,77 +110,56 @@ static int has_header(const struct curl_slist *headers, const char *name)
     return 0;
 }
 
-/* Removes a header that libcurl adds unless told otherwise. */
-static CURLcode suppress_header(struct retab_transfer *transfer, const char *name, const char *line)
+/* Adds a line to the headers, unless they have a header of this name. An empty value removes what libcurl would add. */
+static CURLcode add_default(struct retab_transfer *transfer, const char *name, const char *line)
 {
-    if (has_header(transfer->headers, name)) {
-        return CURLE_OK;
-    }
-    struct curl_slist *longer = curl_slist_append(transfer->headers, line);
-    if (longer == NULL) {
-        return CURLE_OUT_OF_MEMORY;
-    }
-    transfer->headers = longer;
-    return CURLE_OK;
+    struct curl_slist *longer = has_header(transfer->headers, name) ? transfer->headers
+                                                                    : curl_slist_append(transfer->headers, line);
+    transfer->headers = longer != NULL ? longer : transfer->headers;
+    return longer != NULL ? CURLE_OK : CURLE_OUT_OF_MEMORY;
 }
 
 /* A POST, perhaps with an empty body. */
 static CURLcode set_post(struct retab_transfer *transfer, const struct retab_request *request)
 {
-    CURL *easy = transfer->kit->easy;
-    CURLcode code = suppress_header(transfer, "Content-Type", "Content-Type:");
-    if (code == CURLE_OK) {
-        code = suppress_header(transfer, "Expect", "Expect:");
-    }
+    CURL *easy = transfer->easy;
+    CURLcode code = add_default(transfer, "Content-Type", "Content-Type:");
+    code = code == CURLE_OK ? add_default(transfer, "Expect", "Expect:") : code;
     curl_easy_setopt(easy, CURLOPT_POST, 1L);
     curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_length);
     /* libcurl repeats a request if the kept connection that it used breaks: a POST must not reach a server twice */
     curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
-    return code != CURLE_OK ? code : curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, request->body ? request->body : "");
+    return code == CURLE_OK ? curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, request->body ? request->body : "") : code;
 }
 
-static CURLcode set_method(struct retab_transfer *transfer, const struct retab_request *request)
+static void set_string(CURL *easy, CURLcode *code, CURLoption option, const char *value)
 {
-    const int posts = request->body != NULL || strcmp(request->method, "POST") == 0;
-    const CURLcode code = posts ? set_post(transfer, request) : CURLE_OK;
-    if (code != CURLE_OK || strcmp(request->method, posts ? "POST" : "GET") == 0) {
-        return code;
-    }
-    return curl_easy_setopt(transfer->kit->easy, CURLOPT_CUSTOMREQUEST, request->method);
+    *code = *code == CURLE_OK ? curl_easy_setopt(easy, option, value) : *code;
 }
 
 /* Sets the options that can fail, since they copy a string. */
 static CURLcode set_strings(struct retab_transfer *transfer, const struct retab_request *request)
 {
-    /* if either is given, libcurl must not add its own default for the other one */
-    const int has_trust = request->ca_file != NULL || request->ca_path != NULL;
-    const struct {
-        int is_given;
-        CURLoption option;
-        const char *value;
-    } strings[] = {{1, CURLOPT_ACCEPT_ENCODING, ""},
-                   {has_trust, CURLOPT_CAINFO, request->ca_file},
-                   {has_trust, CURLOPT_CAPATH, request->ca_path},
-                   {request->proxy != NULL, CURLOPT_PROXY, request->proxy}};
-    CURL *easy = transfer->kit->easy;
-#if CURL_AT_LEAST_VERSION(7, 85, 0)
-    CURLcode code = curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-#else
-    CURLcode code = curl_easy_setopt(easy, CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
-#endif
-    for (size_t i = 0; code == CURLE_OK && i < sizeof strings / sizeof *strings; i++) {
-        code = strings[i].is_given ? curl_easy_setopt(easy, strings[i].option, strings[i].value) : CURLE_OK;
+    CURL *easy = transfer->easy;
+    const int posts = request->body != NULL || strcmp(request->method, "POST") == 0;
+    CURLcode code = posts ? set_post(transfer, request) : CURLE_OK;
+    if (strcmp(request->method, posts ? "POST" : "GET") != 0) {
+        set_string(easy, &code, CURLOPT_CUSTOMREQUEST, request->method);
     }
-    code = code == CURLE_OK ? set_method(transfer, request) : code;
-    if (code != CURLE_OK) {
-        (void)snprintf(transfer->message, sizeof transfer->message, "libcurl refuses the request: %s",
-                       curl_easy_strerror(code));
-        return code;
+    set_string(easy, &code, CURLOPT_ACCEPT_ENCODING, "");
+    if (request->ca_file != NULL || request->ca_path != NULL) { /* no default of libcurl's for the other one */
+        set_string(easy, &code, CURLOPT_CAINFO, request->ca_file);
+        set_string(easy, &code, CURLOPT_CAPATH, request->ca_path);
     }
-    code = curl_easy_setopt(easy, CURLOPT_URL, request->url);
-    if (code != CURLE_OK) {
+    if (request->proxy != NULL) {
+        set_string(easy, &code, CURLOPT_PROXY, request->proxy);
+    }
+    set_string(easy, &code, CURLOPT_URL, request->url);
+    if (code == CURLE_BAD_FUNCTION_ARGUMENT) {
         (void)snprintf(transfer->message, sizeof transfer->message, "the URL is too long (%zu bytes)",
                        strlen(request->url));
+    } else {
+        retab_transfer_fail(transfer, NULL, curl_easy_strerror(code));
     }
     return code;
 }
@@ -212,24 +169,31 @@ static void set_connect_timeout(struct retab_transfer *transfer)
 {
     const int64_t limit = (int64_t)INT32_MAX;
     const int64_t milliseconds = (transfer->deadline.connect_timeout + transfer->deadline.credit) / 1000 + 1;
-    curl_easy_setopt(transfer->kit->easy, CURLOPT_CONNECTTIMEOUT_MS,
+    curl_easy_setopt(transfer->easy, CURLOPT_CONNECTTIMEOUT_MS,
                      (long)(milliseconds < limit ? milliseconds : limit));
 }
 
 CURLcode retab_transfer_prepare(struct retab_transfer *transfer, const struct retab_request *request)
 {
-    CURL *easy = transfer->kit->easy;
-    const CURLcode code = set_strings(transfer, request);
+    CURL *easy = transfer->easy = curl_easy_init();
+    const CURLcode code = easy != NULL ? set_strings(transfer, request) : CURLE_OUT_OF_MEMORY;
     if (code != CURLE_OK) {
         return code;
     }
     transfer->deadline =
         (struct retab_deadline){request->timeout, request->connect_timeout, request->expires, RETAB_NEVER, 0};
     transfer->max_body = request->max_body;
+    transfer->message[0] = '\0';
     set_connect_timeout(transfer);
+#if CURL_AT_LEAST_VERSION(7, 85, 0)
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+#else
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
+#endif
 #if CURL_AT_LEAST_VERSION(7, 87, 0)
     curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* a name server that hangs does not delay a timeout */
 #endif
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, retab_process_new_socket);
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, RECEIVE_BYTES);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
@@ -248,10 +212,18 @@ CURLcode retab_transfer_prepare(struct retab_transfer *transfer, const struct re
     return CURLE_OK;
 }
 
+void retab_transfer_release(struct retab_transfer *transfer)
+{
+    curl_easy_cleanup(transfer->easy); /* does nothing for NULL */
+    curl_slist_free_all(transfer->headers);
+    transfer->easy = NULL;
+    transfer->headers = NULL;
+}
+
 int retab_transfer_is_connected(const struct retab_transfer *transfer)
 {
     curl_off_t took = 0;
-    curl_easy_getinfo(transfer->kit->easy, CURLINFO_PRETRANSFER_TIME_T, &took);
+    curl_easy_getinfo(transfer->easy, CURLINFO_PRETRANSFER_TIME_T, &took);
     return took > 0;
 }
 

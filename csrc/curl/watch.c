@@ -1,12 +1,6 @@
 #include "watch.h"
 
 #include <errno.h>
-#include <unistd.h>
-
-void retab_watch_close(int watch)
-{
-    (void)close(watch);
-}
 
 #if defined(__linux__)
 
@@ -17,11 +11,6 @@ int retab_watch_open(void)
     return epoll_create1(EPOLL_CLOEXEC);
 }
 
-void retab_watch_disown(int watch)
-{
-    (void)close(watch);
-}
-
 int retab_watch_set(int watch, int socket, int readable, int writable)
 {
     struct epoll_event event = {.events = (readable ? EPOLLIN : 0u) | (writable ? EPOLLOUT : 0u),
@@ -30,16 +19,16 @@ int retab_watch_set(int watch, int socket, int readable, int writable)
         (void)epoll_ctl(watch, EPOLL_CTL_DEL, socket, &event); /* fails if the socket is not watched */
         return 0;
     }
-    if (epoll_ctl(watch, EPOLL_CTL_MOD, socket, &event) == 0) {
+    if (epoll_ctl(watch, EPOLL_CTL_ADD, socket, &event) == 0) {
         return 0;
     }
-    return errno == ENOENT ? epoll_ctl(watch, EPOLL_CTL_ADD, socket, &event) : -1;
+    return errno == EEXIST ? epoll_ctl(watch, EPOLL_CTL_MOD, socket, &event) : -1;
 }
 
-int retab_watch_ready(int watch, struct retab_watch_event *events)
+int retab_watch_wait(int watch, struct retab_watch_event *events, int milliseconds)
 {
     struct epoll_event ready[RETAB_WATCH_EVENTS];
-    const int count = epoll_wait(watch, ready, RETAB_WATCH_EVENTS, 0);
+    const int count = epoll_wait(watch, ready, RETAB_WATCH_EVENTS, milliseconds);
     for (int i = 0; i < count; i++) {
         const int failed = (ready[i].events & (EPOLLERR | EPOLLHUP)) != 0;
         events[i] = (struct retab_watch_event){ready[i].data.fd, failed || (ready[i].events & EPOLLIN) != 0,
@@ -66,12 +55,6 @@ int retab_watch_open(void)
     return watch;
 }
 
-/* A child does not inherit a kqueue: in the child, the number may belong to any other file. */
-void retab_watch_disown(int watch)
-{
-    (void)watch;
-}
-
 /* Deleting a filter that is not there fails, which is no error here. */
 static int set_filter(int watch, int socket, short filter, int wanted)
 {
@@ -82,17 +65,15 @@ static int set_filter(int watch, int socket, short filter, int wanted)
 
 int retab_watch_set(int watch, int socket, int readable, int writable)
 {
-    return set_filter(watch, socket, EVFILT_READ, readable) == 0 &&
-                   set_filter(watch, socket, EVFILT_WRITE, writable) == 0
-               ? 0
-               : -1;
+    const int result = set_filter(watch, socket, EVFILT_READ, readable);
+    return result == 0 ? set_filter(watch, socket, EVFILT_WRITE, writable) : result;
 }
 
-int retab_watch_ready(int watch, struct retab_watch_event *events)
+int retab_watch_wait(int watch, struct retab_watch_event *events, int milliseconds)
 {
     struct kevent ready[RETAB_WATCH_EVENTS];
-    const struct timespec at_once = {0, 0};
-    const int count = kevent(watch, NULL, 0, ready, RETAB_WATCH_EVENTS, &at_once);
+    const struct timespec time = {milliseconds / 1000, milliseconds % 1000 * 1000000L};
+    const int count = kevent(watch, NULL, 0, ready, RETAB_WATCH_EVENTS, &time);
     for (int i = 0; i < count; i++) {
         const int failed = (ready[i].flags & (EV_EOF | EV_ERROR)) != 0;
         events[i] = (struct retab_watch_event){(int)ready[i].ident, failed || ready[i].filter == EVFILT_READ,

@@ -13,21 +13,22 @@ struct retab_watch_event {
     int socket, readable, writable;
 };
 
-/* Returns a descriptor that watches nothing yet, or -1 with errno set. The caller owns it. */
+/* Returns a descriptor that watches nothing yet, or -1 with errno set. The caller owns it and closes it. A child of
+ * fork that has an epoll instance closes it too; it does not inherit a kqueue, whose number is then another file's. */
 int retab_watch_open(void);
-
-void retab_watch_close(int watch);
-
-/* Closes what a forked child has inherited of the descriptor, so that its parent does not notice. */
-void retab_watch_disown(int watch);
+#if defined(__linux__)
+#define RETAB_WATCH_IS_INHERITED 1
+#else
+#define RETAB_WATCH_IS_INHERITED 0
+#endif
 
 /* Watches a socket for this and for nothing else; for neither, the socket is no longer watched. Returns 0, or -1 with
  * errno set. */
 int retab_watch_set(int watch, int socket, int readable, int writable);
 
-/* Fills in the sockets that are ready now, at most RETAB_WATCH_EVENTS, and returns their number. A socket with an
- * error is ready for both. */
-int retab_watch_ready(int watch, struct retab_watch_event *events);
+/* Waits up to `milliseconds` until a socket is ready. Fills in the sockets that are, at most RETAB_WATCH_EVENTS, and
+ * returns their number. A socket with an error is ready for both. */
+int retab_watch_wait(int watch, struct retab_watch_event *events, int milliseconds);
 
 #pragma GCC visibility pop
 

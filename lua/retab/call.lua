@@ -7,6 +7,7 @@
 ---     abandon: at any time
 local dates = require "retab.dates"
 local failure = require "retab.error"
+local headers = require "retab.headers"
 local mask = require "retab.mask"
 local params = require "retab.params"
 local request = require "retab.request"
@@ -30,26 +31,6 @@ end
 --- Writes a line of the option `debug`. An error that its function raises does not reach the caller.
 local function log(session, format, ...)
   if session.log then pcall(session.log, format:format(...)) end
-end
-
---- Returns a copy of headers with names in lower case. A value that is an array is joined with commas.
---- @param headers table|nil
---- @return table
-function call.lower_names(headers)
-  local lower = {}
-  for name, value in pairs(headers or {}) do
-    if type(name) == "string" then
-      if type(value) == "table" then value = table.concat(value, ", ") end
-      lower[name:lower()] = tostring(value)
-    end
-  end
-  return lower
-end
-
---- Closes the body of a response, if it is a driver's buffer.
---- @param body string|userdata|nil
-function call.release(body)
-  if type(body) == "userdata" then body:close() end
 end
 
 --- The fields of an error for a request that was not sent, since the client is closed.
@@ -89,7 +70,6 @@ local function attempt(self, left)
   wire.expires = left
   wire.max_body_bytes = session.max_body_bytes
   wire.direct = self.target.direct
-  wire.bytes = type(session.driver_option) ~= "table" -- a driver of the caller's own gets strings
   self.attempts = self.attempts + 1
   if key ~= self.keys[1] then self.keys = request.known_keys(session, options) end
   notify(self, session.on_request, session.on_request and {
@@ -144,7 +124,7 @@ local function report_response(self, response)
 end
 
 --- Waits for the attempt under way.
---- @return table|nil response { status, headers, body } where the status is 2xx; the caller releases the body
+--- @return table|nil response { status, headers, body } where the status is 2xx
 --- @return table|nil fields of an error
 --- @return table|nil headers of a response with another status
 local function await(self)
@@ -162,19 +142,16 @@ local function await(self)
     if session.closed then fields.kind, fields.message = "cancelled", "client is closed" end
     return nil, fields
   end
-  local response = { status = answer.status, headers = call.lower_names(answer.headers), body = answer.body or "" }
+  local response = { status = answer.status, headers = headers.read(answer.headers), body = answer.body or "" }
   session.stats.bytes = session.stats.bytes + #response.body
   report_response(self, response)
   if #response.body > session.max_body_bytes then
-    call.release(response.body)
     return nil, {
       kind = "too_large", message = "the response is larger than max_body_bytes", status = response.status,
     }
   end
   if response.status >= 200 and response.status < 300 then return response end
-  local body = tostring(response.body)
-  call.release(response.body)
-  return nil, failure.from_response(response.status, response.headers, body), response.headers
+  return nil, failure.from_response(response.status, response.headers, response.body), response.headers
 end
 
 -- ---- the call ----
@@ -304,7 +281,7 @@ local function finish(self, thread)
   local began = driver.now()
   local ends = deadline and began + deadline or math.huge
   while true do
-    local response, fields, headers = await(self)
+    local response, fields, received = await(self)
     if response then return response end
     local has_expired = fields.kind == "timeout" and not fields.status and self.expires and self.expires <= began
     if has_expired and not self.target.at_most_once then
@@ -316,8 +293,8 @@ local function finish(self, thread)
           mask.apply(self.target.url, self.keys), fields.kind, mask.apply(fields.message, self.keys), self.attempts)
       end
       local now = driver.now()
-      fields.retry_after = retry.after(headers, call.wall_clock(now))
-      local delay = delay_of(self, fields, headers, now)
+      fields.retry_after = retry.after(received, call.wall_clock(now))
+      local delay = delay_of(self, fields, received, now)
       if not delay or now + delay >= ends then return call.fail(self, fields) end
       fields = try_again(self, fields, delay, ends)
       if fields then return call.fail(self, fields) end
@@ -328,7 +305,7 @@ end
 --- Waits for the response, and sends further attempts where they can help. The deadline counts from here: nobody waited
 --- for a prefetched request before.
 --- @param self table
---- @return table|nil response { status, headers, body }; the caller releases the body
+--- @return table|nil response { status, headers, body }
 --- @return string|nil message
 --- @return retab.Error|nil err
 function call.finish(self)

@@ -4,6 +4,7 @@
 local call = require "retab.call"
 local dates = require "retab.dates"
 local failure = require "retab.error"
+local headers = require "retab.headers"
 local page = require "retab.page"
 local params = require "retab.params"
 local request = require "retab.request"
@@ -119,14 +120,16 @@ function list.request(endpoint, given, given_options)
   return request.build(session, request.target(endpoint, checked, options), options, request.key(session, options))
 end
 
-function list.parse(endpoint, status, headers, body, given_options)
+function list.parse(endpoint, status, given_headers, body, given_options)
   local problem
   status, problem = check_status(status)
   if not status then params.raise("bad argument 'status': " .. problem) end
-  if headers ~= nil and type(headers) ~= "table" then params.raise("bad argument 'headers': must be a table") end
+  if given_headers ~= nil and type(given_headers) ~= "table" then
+    params.raise("bad argument 'headers': must be a table")
+  end
   if body ~= nil and type(body) ~= "string" then params.raise("bad argument 'body': must be a string") end
   local options = params.check(call_options, given_options, "option", { other = endpoint.declared })
-  local received = { status = status, headers = call.lower_names(headers), body = body or "" }
+  local received = { status = status, headers = headers.read(given_headers), body = body or "" }
   local keys = request.known_keys(endpoint.session, options)
   local value, fields
   if status >= 200 and status < 300 then

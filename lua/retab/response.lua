@@ -33,20 +33,20 @@ function response.decode(decode, session, received, options, keys)
   local problem
   local content_type = received.headers["content-type"] or ""
   if not is_json(content_type) then
-    local beginning = mask.beginning(tostring(received.body), keys, longest_excerpt)
+    local beginning = mask.beginning(received.body, keys, longest_excerpt)
     problem = ("the response is not JSON but %s: %s"):format(content_type, excerpt(beginning))
   elseif #received.body == 0 then
     problem = "the response is empty, expected JSON"
   else
     local null = options.null
     if null == nil then null = session.null end
-    local value, message = decode(received.body, { null = null, fields = options.fields })
+    local value, message, position = decode(received.body, { null = null, fields = options.fields })
     if value then return value end
-    problem = message
+    problem = position and ("the response is not JSON: %s at byte %d"):format(message, position) or message
   end
   return nil, {
     kind = "decode", message = problem, status = received.status, request_id = received.headers["x-request-id"],
-    body = tostring(received.body),
+    body = received.body,
   }
 end
 
@@ -63,7 +63,6 @@ function response.fetch(endpoint, checked, options, read)
   local received, message, err = call.finish(pending)
   if not received then return nil, message, err end
   local value, fields = read(endpoint, received, options, pending.keys)
-  call.release(received.body)
   if value then return value end
   return call.fail(pending, fields)
 end

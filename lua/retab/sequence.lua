@@ -130,10 +130,7 @@ function Sequence:arrive()
   local pending = self.pending
   if not pending then return false end
   local response, message, err = call.finish(pending)
-  if self.closed then -- meanwhile
-    if response then call.release(response.body) end
-    return false
-  end
+  if self.closed then return false end -- meanwhile
   self.pending = nil
   if not response then
     self.failed = { message, err }
@@ -141,7 +138,6 @@ function Sequence:arrive()
   end
   self.pending = send_early(self, response.body)
   local value, fields = page.read(self.endpoint, response, self.options, pending.keys)
-  call.release(response.body)
   if self.closed then return false end -- by the hook of the early request
   if value then
     page.set_origin(value, self.rules.origin or {

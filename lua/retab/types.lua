@@ -948,12 +948,10 @@ function PageIterator:next() end
 ---@field expires number seconds that the call has left, waiting for a connection included; can be infinite
 ---@field max_body_bytes integer largest body of the response after decompression
 ---@field direct boolean no proxy, whatever the environment or the options say
----@field bytes boolean the response's body may be an object with `#`, tostring and close that `core.envelope` takes;
----false for a driver of your own
 
 ---@class retab.DriverResponse
 ---@field status integer
----@field headers table<string, string> names in any case
+---@field headers table<string, string>|string names in any case; or the lines of the header, without the status line
 ---@field body string decompressed
 
 ---@class retab.DriverError

@@ -122,13 +122,12 @@ static const struct exhaust_scenario scenarios[] = {
                    "for i = 1, 2 do\n"
                    "  local transfer, err = pool:send { method = i == 1 and 'GET' or 'POST', url = url,\n"
                    "    body = i == 2 and '{}' or nil, headers = {}, timeout = 5, connect_timeout = 5, expires = 5,\n"
-                   "    max_body_bytes = 1000, bytes = i == 1, direct = true }\n"
+                   "    max_body_bytes = 1000, direct = true }\n"
                    "  if not transfer then assert(FAILING, err.message) return end\n"
                    "  while not transfer:done() do pool:wait(1) end\n"
                    "  local response, problem = transfer:result()\n"
                    "  if not response then assert(FAILING, problem.message) return end\n"
-                   "  assert(#tostring(response.body) == 72 and response.headers['x-many'] == 'a, b, c')\n"
-                   "  if i == 1 then response.body:close() end\n"
+                   "  assert(#response.body == 72 and response.headers:find 'X%-Many: b\\r\\nx%-many: c')\n"
                    "end\n"
                    "pool:close()\n"},
 };

@@ -1,0 +1,41 @@
+--- headers.lua: the header fields of a response, as a table of strings by lower-case name.
+local headers = {}
+
+--- Reads the lines of a header, without the status line. The values of a name that comes twice are joined with commas.
+--- Neither many lines nor much white space takes quadratic time.
+--- @param lines string
+--- @return table<string, string>
+function headers.parse(lines)
+  local fields, repeated = {}, {}
+  if lines:find "\n[ \t]" then lines = lines:gsub("\r?\n[ \t]+", " ") end -- a value may go on in the next line
+  for name, value in lines:gmatch "([^:\r\n]+):[ \t]*([^\r\n]*)" do
+    name = name:lower()
+    local last = value:byte(-1)
+    if last == 32 or last == 9 then value = value:match "^.*[^ \t]" or "" end
+    local earlier = fields[name]
+    if not earlier then
+      fields[name] = value
+    else
+      local values = repeated[name] or { earlier }
+      repeated[name], values[#values + 1] = values, value
+    end
+  end
+  for name, values in pairs(repeated) do fields[name] = table.concat(values, ", ") end
+  return fields
+end
+
+--- Reads what a driver or a caller gives as headers.
+--- @param given table|string|nil names in any case, and strings or arrays of strings; or the lines of a header
+--- @return table<string, string>
+function headers.read(given)
+  if type(given) == "string" then return headers.parse(given) end
+  local fields = {}
+  for name, value in pairs(given or {}) do
+    if type(name) == "string" then
+      fields[name:lower()] = type(value) == "table" and table.concat(value, ", ") or tostring(value)
+    end
+  end
+  return fields
+end
+
+return headers

@@ -1,0 +1,33 @@
+--- The headers of a response, from the lines of a header or from a table.
+local headers = require "retab.headers"
+
+describe("headers.read", function()
+  it("reads the lines of a header", function()
+    assert.same({ ["content-type"] = "application/json; charset=utf-8", empty = "", ["x-time"] = "12:30", bare = "x" },
+      headers.read "Content-Type: application/json; charset=utf-8 \t\r\nEmpty:\r\nX-TIME:12:30\r\nbare:   x\n")
+    assert.same({}, headers.read "")
+    assert.same({ a = "1" }, headers.read "no field\r\n: nameless\r\na: 1\r\n")
+  end)
+
+  it("joins a value that goes on in the next line", function()
+    assert.same({ long = "one two", b = "1" }, headers.read "Long: one\r\n\t  two\r\nb: 1\r\n")
+  end)
+
+  it("joins the values of a name that comes twice, in their order", function()
+    local lines, values = {}, {}
+    for index = 1, 60000 do lines[index], values[index] = ("a:%d\n"):format(index), tostring(index) end
+    assert.same({ a = table.concat(values, ", "), b = "1, 2" },
+      headers.read("b: 1\r\n" .. table.concat(lines) .. "B: 2\r\n"))
+  end)
+
+  it("takes no quadratic time for white space", function()
+    local spaces = (" "):rep(200000)
+    assert.same({ a = "", b = "x" .. spaces .. "y" },
+      headers.read("a:" .. spaces .. "\r\nb: x" .. spaces .. "y" .. spaces .. "\r\n"))
+  end)
+
+  it("reads a table with names in any case, and values that are arrays", function()
+    assert.same({ ["x-a"] = "1", ["x-b"] = "2, 3" }, headers.read { ["X-A"] = 1, ["x-B"] = { "2", "3" }, [1] = "x" })
+    assert.same({}, headers.read(nil))
+  end)
+end)
