@@ -2,12 +2,17 @@
  * 1. one multiplication or division, where digits and power of ten are both exact doubles;
  * 2. one division of integers, for a fraction of up to 19 digits;
  * 3. strtod. */
+#define _GNU_SOURCE /* strtod_l */
+
 #include "number.h"
 
 #include <float.h>
+#include <locale.h>
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
+#if !defined(__linux__)
+#include <xlocale.h>
+#endif
 
 /* The first way needs an operation that rounds once, to a double. The x87 unit rounds to 64 bits first, and again when
  * the result is stored: where the compiler uses it (FLT_EVAL_METHOD is 2, or -1 for unknown), the others serve. */
@@ -21,9 +26,6 @@ static const double exact_powers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  
 
 /* So many decimal digits always fit 64 bits, and so does this power of ten. */
 #define DIGITS 19
-
-/* So many decimal digits decide how a double is rounded: no number halfway between two doubles has more. */
-#define DECIDING_DIGITS 770
 
 /* No larger exponent is computed with. */
 #define LARGE_EXPONENT ((int64_t)1 << 56)
@@ -45,6 +47,16 @@ static double divide(uint64_t mantissa, int power)
 }
 #endif
 
+/* Returns the double nearest to the number at `p`, from strtod. The point is that of the C locale, whatever the program
+ * has set. The C library has that locale already: newlocale allocates nothing. */
+static double nearest(const char *p)
+{
+    const locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    const double real = strtod_l(p, NULL, c);
+    freelocale(c);
+    return real;
+}
+
 static inline int is_digit(char c)
 {
     return c >= '0' && c <= '9';
@@ -57,45 +69,6 @@ struct parts {
     int64_t power; /* no text is long enough for an overflow */
     int is_real, fits;
 };
-
-/* Returns the double nearest to the number, from strtod. The digits are copied without their point, which would have
- * to be that of the locale. */
-static double nearest(const struct parts *parts)
-{
-    char text[DECIDING_DIGITS + 32];
-    int64_t power = parts->power;
-    size_t length = 0, dropped = 0;
-    int is_exact = 1;
-    for (const char *p = parts->digits; p < parts->end; p++) {
-        if (*p == '.' || (length == 0 && *p == '0')) {
-            continue;
-        }
-        if (length < DECIDING_DIGITS) {
-            text[length++] = *p;
-        } else {
-            dropped++;
-            is_exact = is_exact && *p == '0';
-        }
-    }
-    power += (int64_t)dropped;
-    if (!is_exact) {
-        text[length++] = '1'; /* a little more than the digits before it */
-        power--;
-    }
-    if (length == 0) {
-        return 0;
-    }
-    const int large = 99999; /* beyond this, more makes no difference */
-    int exponent = (int)(power > large ? large : power < -large ? -large : power);
-    text[length++] = 'e';
-    text[length++] = exponent < 0 ? '-' : '+';
-    exponent = exponent < 0 ? -exponent : exponent;
-    for (int unit = 10000; unit > 0; unit /= 10) { /* by hand: snprintf takes as long as strtod */
-        text[length++] = (char)('0' + exponent / unit % 10);
-    }
-    text[length] = '\0';
-    return strtod(text, NULL);
-}
 
 static const char *fail(struct retab_number *number, const char *wrong, const char *message)
 {
@@ -165,7 +138,7 @@ static const char *read_parts(struct retab_number *number, const char *p, struct
 static double to_double(const struct parts *parts)
 {
     if (!parts->fits || parts->power < -EXACT_POWER || parts->power > EXACT_POWER) {
-        return nearest(parts);
+        return nearest(parts->digits);
     }
     const int power = (int)parts->power;
     if (ROUNDS_ONCE && parts->mantissa <= EXACT_MANTISSA) {
@@ -177,19 +150,24 @@ static double to_double(const struct parts *parts)
         return divide(parts->mantissa, -power);
     }
 #endif
-    return nearest(parts);
+    return nearest(parts->digits);
+}
+
+/* Reads the sign and the parts. Returns the position after them, or NULL. */
+static const char *read_number(struct retab_number *number, const char *p, struct parts *parts, int *is_negative)
+{
+    *is_negative = *p == '-';
+    p += *is_negative;
+    return is_digit(*p) ? read_parts(number, p, parts)
+                        : fail(number, p, *is_negative ? "expected a digit" : "expected a value");
 }
 
 const char *retab_number_read(const char *p, struct retab_number *number)
 {
     const char *const from = p;
-    const int is_negative = *p == '-';
     struct parts parts;
-    p += is_negative;
-    if (!is_digit(*p)) {
-        return fail(number, p, is_negative ? "expected a digit" : "expected a value");
-    }
-    p = read_parts(number, p, &parts);
+    int is_negative;
+    p = read_number(number, from, &parts, &is_negative);
     if (p == NULL) {
         return NULL;
     }
@@ -204,4 +182,13 @@ const char *retab_number_read(const char *p, struct retab_number *number)
     }
     number->real = is_negative ? -real : real;
     return p;
+}
+
+const char *retab_number_skip(const char *p, struct retab_number *number)
+{
+    struct parts parts;
+    int is_negative;
+    const char *const end = read_number(number, p, &parts, &is_negative);
+    const int is_small = end != NULL && parts.power < DBL_MAX_10_EXP - (parts.end - parts.digits);
+    return end == NULL || is_small ? end : retab_number_read(p, number);
 }

@@ -17,6 +17,9 @@ struct retab_number {
  * set, where there is no number or one that is too large for a double. */
 const char *retab_number_read(const char *p, struct retab_number *number);
 
+/* The same, but the number is not stored. */
+const char *retab_number_skip(const char *p, struct retab_number *number);
+
 #pragma GCC visibility pop
 
 #endif

@@ -15,7 +15,7 @@ static const char *skip_scalar(struct retab_text *text, const char *p)
     case 'n':
         return retab_text_word(text, p, "null");
     default:
-        p = retab_number_read(p, &number);
+        p = retab_number_skip(p, &number);
         return p != NULL ? p : retab_text_fail(text, number.wrong, number.message);
     }
 }
