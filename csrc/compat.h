@@ -1,7 +1,6 @@
 /* All differences between Lua 5.1, LuaJIT, 5.2, 5.3, 5.4 and 5.5, in one block: the rest of the C is written against
  * the API of 5.4. Besides, what both shared objects need: visibility, names of types, the error for missing memory. */
-#ifndef RETAB_COMPAT_H
-#define RETAB_COMPAT_H
+#pragma once
 
 #include <lauxlib.h>
 #include <lua.h>
@@ -92,5 +91,3 @@ static inline int retab_no_memory(lua_State *L)
     lua_pushliteral(L, "not enough memory");
     return lua_error(L);
 }
-
-#endif

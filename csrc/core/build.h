@@ -2,8 +2,7 @@
  *
  * Functions return 0, or what they say; or -1 with the error of the reader's text set, and any number of values left on
  * the Lua stack: the caller resets its top. */
-#ifndef RETAB_BUILD_H
-#define RETAB_BUILD_H
+#pragma once
 
 #include "reader.h"
 
@@ -36,5 +35,3 @@ int retab_build_member(lua_State *L, struct retab_reader *reader, int is_first, 
                        struct retab_shape **shape);
 
 #pragma GCC visibility pop
-
-#endif

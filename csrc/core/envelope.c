@@ -17,8 +17,8 @@ static const char *const kind_names[128] = {
     ['\0'] = "missing",  ['{'] = "an object", ['['] = "an array", ['"'] = "a string",
     ['t'] = "a boolean", ['f'] = "a boolean", ['n'] = "null",     ['0'] = "a number"};
 
-/* Refuses a response unless the kind of its part `name` is one of `kinds`, which begin with a question mark if it may be
- * missing. Returns 0, or -1 with the message pushed. */
+/* Refuses a response unless the kind of its part `name` is one of `kinds`, which begin with a question mark if it may
+ * be missing. Returns 0, or -1 with the message pushed. */
 static int check(lua_State *L, const char *what, const char *name, char kind, const char *kinds, const char *expected)
 {
     if (kind != '\0' ? strchr(kinds, kind) != NULL : *kinds == '?') {
@@ -99,7 +99,7 @@ static int read_list_member(lua_State *L, struct retab_reader *r, struct retab_s
     return retab_build_value(L, r, shape, 0);
 }
 
-static int read_list_with(lua_State *L, struct retab_reader *r, int flags)
+static int read_list(lua_State *L, struct retab_reader *r, int flags)
 {
     struct envelope envelope = {0, 0, 0, 0};
     const char kind = retab_build_peek(r);
@@ -117,21 +117,21 @@ static int read_list_with(lua_State *L, struct retab_reader *r, int flags)
                : 0;
 }
 
-static int read_list(lua_State *L, struct retab_reader *r)
+int retab_envelope_list(lua_State *L, struct retab_reader *r)
 {
-    return read_list_with(L, r, RETAB_BUILD_DENSE | RETAB_BUILD_SELECT);
+    return read_list(L, r, RETAB_BUILD_DENSE | RETAB_BUILD_SELECT);
 }
 
-static int read_items(lua_State *L, struct retab_reader *r)
+int retab_envelope_items(lua_State *L, struct retab_reader *r)
 {
-    const int failed = read_list_with(L, r, RETAB_BUILD_TEXTS);
+    const int failed = read_list(L, r, RETAB_BUILD_TEXTS);
     if (!failed) {
         lua_getfield(L, -1, "data");
     }
     return failed;
 }
 
-static int read_one_object(lua_State *L, struct retab_reader *r)
+int retab_envelope_object(lua_State *L, struct retab_reader *r)
 {
     const char kind = retab_build_peek(r);
     if (retab_build_value(L, r, &r->shapes.root, RETAB_BUILD_SELECT) != 0 || retab_build_end(r) != 0) {
@@ -165,7 +165,7 @@ static const char *find_metadata(const struct retab_text *text)
 
 /* Pushes the cursor, or false. The tail says which, if list_metadata is the last member of the text and an object: then
  * decoding finds the same cursor, if it accepts the text at all, since of two equal keys the last one counts. */
-static int read_tail(lua_State *L, struct retab_reader *r)
+int retab_envelope_next_cursor(lua_State *L, struct retab_reader *r)
 {
     struct envelope envelope = {0, 0, 0, 0};
     r->p = find_metadata(&r->text);
@@ -179,26 +179,4 @@ static int read_tail(lua_State *L, struct retab_reader *r)
         lua_pushboolean(L, 0);
     }
     return 0;
-}
-
-/* ---- the functions of Lua -------------------------------------------------------------------------- */
-
-int retab_envelope_list(lua_State *L)
-{
-    return retab_reader_run(L, read_list);
-}
-
-int retab_envelope_items(lua_State *L)
-{
-    return retab_reader_run(L, read_items);
-}
-
-int retab_envelope_object(lua_State *L)
-{
-    return retab_reader_run(L, read_one_object);
-}
-
-int retab_envelope_next_cursor(lua_State *L)
-{
-    return retab_reader_run(L, read_tail);
 }

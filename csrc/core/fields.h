@@ -1,6 +1,5 @@
 /* Selected fields: paths such as "lifecycle.status" as a tree, looked up key by key while a document is read. */
-#ifndef RETAB_FIELDS_H
-#define RETAB_FIELDS_H
+#pragma once
 
 #include <stddef.h>
 
@@ -27,5 +26,3 @@ const struct retab_fields_node *retab_fields_push(lua_State *L, int index);
 int retab_fields_select(const struct retab_fields_node *tree, int node, const char *key, size_t length);
 
 #pragma GCC visibility pop
-
-#endif

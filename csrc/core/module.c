@@ -4,15 +4,31 @@
 
 RETAB_EXPORT int luaopen_retab_core(lua_State *L);
 
+static const struct {
+    const char *name;
+    retab_read *read;
+} functions[] = {{"decode", retab_reader_decode},
+                 {"envelope", retab_envelope_list},
+                 {"object", retab_envelope_object},
+                 {"items", retab_envelope_items},
+                 {"next_cursor", retab_envelope_next_cursor}};
+
+/* Each of the functions in Lua, which has a reader and its place in the list as upvalues. */
+static int call(lua_State *L)
+{
+    return retab_reader_run(L, functions[lua_tointeger(L, lua_upvalueindex(2))].read);
+}
+
 RETAB_EXPORT int luaopen_retab_core(lua_State *L)
 {
     RETAB_CHECK_LUA(L);
     lua_newtable(L);
-    retab_reader_register(L, "decode", retab_reader_decode);
-    retab_reader_register(L, "envelope", retab_envelope_list);
-    retab_reader_register(L, "object", retab_envelope_object);
-    retab_reader_register(L, "items", retab_envelope_items);
-    retab_reader_register(L, "next_cursor", retab_envelope_next_cursor);
+    for (int i = 0; i < (int)(sizeof functions / sizeof *functions); i++) {
+        retab_reader_push(L);
+        lua_pushinteger(L, i);
+        lua_pushcclosure(L, call, 2);
+        lua_setfield(L, -2, functions[i].name);
+    }
     lua_pushlightuserdata(L, NULL);
     lua_setfield(L, -2, "null");
     lua_pushliteral(L, RETAB_VERSION);

@@ -86,19 +86,6 @@ static inline const char *read_digits(const char *p, uint64_t *mantissa)
     return p;
 }
 
-/* Returns nonzero if the digits from `p` to `end`, a point among them, fit 64 bits; leading zeros do not count. */
-static int fits(const char *p, const char *end)
-{
-    while (p < end && (*p == '0' || *p == '.')) {
-        p++;
-    }
-    int digits = 0;
-    for (; p < end && digits <= DIGITS; p++) {
-        digits += *p != '.';
-    }
-    return digits <= DIGITS;
-}
-
 static const char *read_parts(struct retab_number *number, const char *p, struct parts *parts)
 {
     const char *const from = p;
@@ -117,7 +104,7 @@ static const char *read_parts(struct retab_number *number, const char *p, struct
         parts->power = -(int64_t)(p - fraction);
     }
     parts->end = p;
-    parts->fits = p - from <= DIGITS || fits(from, p);
+    parts->fits = p - from - parts->is_real <= DIGITS;
     if (*p == 'e' || *p == 'E') {
         int64_t exponent = 0;
         parts->is_real = 1;

@@ -1,6 +1,5 @@
 /* The numbers of JSON: exact integers where they fit, else the nearest double. Knows nothing of Lua or of texts. */
-#ifndef RETAB_NUMBER_H
-#define RETAB_NUMBER_H
+#pragma once
 
 #include <stdint.h>
 
@@ -21,5 +20,3 @@ const char *retab_number_read(const char *p, struct retab_number *number);
 const char *retab_number_skip(const char *p, struct retab_number *number);
 
 #pragma GCC visibility pop
-
-#endif

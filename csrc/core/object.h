@@ -1,6 +1,5 @@
 /* Objects while they are built: which key comes next, and what makes the table. */
-#ifndef RETAB_OBJECT_H
-#define RETAB_OBJECT_H
+#pragma once
 
 #include "reader.h"
 
@@ -41,5 +40,3 @@ void retab_object_remove(lua_State *L);
 void retab_object_close(lua_State *L, struct retab_reader *r, struct retab_frame *frame);
 
 #pragma GCC visibility pop
-
-#endif

@@ -30,20 +30,13 @@ static int collect(lua_State *L)
     return 0;
 }
 
-static void push_new(lua_State *L)
+void retab_reader_push(lua_State *L)
 {
     static const luaL_Reg meta[] = {{"__gc", collect}, {NULL, NULL}}, methods[] = {{NULL, NULL}};
     struct retab_reader *r = lua_newuserdatauv(L, sizeof *r, 1);
     memset(r, 0, sizeof *r);
     retab_push_type(L, READER, meta, methods);
     lua_setmetatable(L, -2);
-}
-
-void retab_reader_register(lua_State *L, const char *name, lua_CFunction function)
-{
-    push_new(L);
-    lua_pushcclosure(L, function, 1);
-    lua_setfield(L, -2, name);
 }
 
 /* ---- options --------------------------------------------------------------------------------------- */
@@ -102,7 +95,7 @@ int retab_reader_has_room(lua_State *L, int slots)
 static struct retab_reader *take_reader(lua_State *L)
 {
     if (lua_isnil(L, lua_upvalueindex(1))) {
-        push_new(L);
+        retab_reader_push(L);
     } else {
         lua_pushvalue(L, lua_upvalueindex(1));
         lua_pushnil(L);
@@ -129,8 +122,8 @@ static void return_reader(lua_State *L, int index)
     lua_replace(L, lua_upvalueindex(1));
 }
 
-/* Pushes nil, message and position. The message is on top already unless the text is wrong: then there may be as much on
- * the stack as the text is deep, above `top`. */
+/* Pushes nil, message and position. The message is on top already unless the text is wrong: then there may be as much
+ * on the stack as the text is deep, above `top`. */
 static void push_failure(lua_State *L, const struct retab_text *text, int top)
 {
     if (text->message == retab_text_no_memory) {
@@ -173,13 +166,8 @@ int retab_reader_run(lua_State *L, retab_read *read)
     return failed ? 3 : 1;
 }
 
-static int read_value(lua_State *L, struct retab_reader *r)
+int retab_reader_decode(lua_State *L, struct retab_reader *r)
 {
     const int failed = retab_build_value(L, r, &r->shapes.root, RETAB_BUILD_SELECT) != 0;
     return failed ? -1 : retab_build_end(r);
-}
-
-int retab_reader_decode(lua_State *L)
-{
-    return retab_reader_run(L, read_value);
 }

@@ -4,8 +4,7 @@
  * Each Lua function that decodes has a reader in its upvalue, and takes it out while it runs. A finalizer that decodes
  * in between finds the upvalue empty and gets a reader of its own. A Lua error in between drops the reader, which the
  * collector frees. */
-#ifndef RETAB_READER_H
-#define RETAB_READER_H
+#pragma once
 
 #include <stddef.h>
 
@@ -40,20 +39,18 @@ struct retab_reader {
  * message pushed. */
 typedef int retab_read(lua_State *L, struct retab_reader *reader);
 
-/* The body of a Lua function (text [, options]) -> value | nil, message, position, which has a reader in its upvalue.
- * options: null, fields, max_depth. position: the 1-based byte where the text is wrong, if it is. Raises for an unknown
- * option or a wrong value, and for missing memory. */
+/* The body of a Lua function (text [, options]) -> value | nil, message, position, which has a reader in its first
+ * upvalue. options: null, fields, max_depth. position: the 1-based byte where the text is wrong, if it is. Raises for
+ * an unknown option or a wrong value, and for missing memory. */
 int retab_reader_run(lua_State *L, retab_read *read);
 
-/* Adds a Lua function with a reader in its upvalue to the table on top. */
-void retab_reader_register(lua_State *L, const char *name, lua_CFunction function);
+/* Pushes a new reader. */
+void retab_reader_push(lua_State *L);
 
 /* Returns nonzero if the Lua stack has room for `slots` more, 0 if it cannot be larger. Raises for missing memory. */
 int retab_reader_has_room(lua_State *L, int slots);
 
 /* core.decode(text [, options]) -> value | nil, message, position */
-int retab_reader_decode(lua_State *L);
+int retab_reader_decode(lua_State *L, struct retab_reader *reader);
 
 #pragma GCC visibility pop
-
-#endif

@@ -12,8 +12,7 @@
  *
  * Lua strings and functions that are learnt are kept in a table, the reader's user value, which is on the Lua stack at
  * `anchors` during a decode. Where there is no memory, functions raise. */
-#ifndef RETAB_SHAPE_H
-#define RETAB_SHAPE_H
+#pragma once
 
 #include <stddef.h>
 
@@ -85,5 +84,3 @@ static inline void retab_shape_push_key(lua_State *L, const struct retab_shapes 
 }
 
 #pragma GCC visibility pop
-
-#endif

@@ -1,6 +1,5 @@
 /* Passing over values of a text that nobody selected: they are checked like all others, and nothing is built. */
-#ifndef RETAB_SKIP_H
-#define RETAB_SKIP_H
+#pragma once
 
 #include "text.h"
 
@@ -11,5 +10,3 @@
 const char *retab_skip_value(struct retab_text *text, const char *p, size_t depth);
 
 #pragma GCC visibility pop
-
-#endif

@@ -86,27 +86,6 @@ static const uint64_t steps[256] = {
     /* F5-FF */ BEGIN(INVALID), BEGIN(INVALID), BEGIN(INVALID), X4(BEGIN(INVALID)), X4(BEGIN(INVALID))};
 /* clang-format on */
 
-/* Returns the position of the first quote, backslash or control character from `p` on, or the end. */
-static const char *find_stop(const char *p, const char *end)
-{
-#if defined(__SSE2__)
-    for (; end - p >= 16; p += 16) {
-        const __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)p);
-        const __m128i quotes = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('"'));
-        const __m128i backslashes = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'));
-        const __m128i controls = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(' ' - 1)), bytes);
-        const unsigned stops = (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quotes, backslashes), controls));
-        if (stops != 0) {
-            return p + __builtin_ctz(stops);
-        }
-    }
-#endif
-    while (p < end && (unsigned char)*p >= ' ' && *p != '"' && *p != '\\') {
-        p++;
-    }
-    return p;
-}
-
 /* Returns the state after the bytes from `p` to `end`. */
 static uint64_t run(const char *p, const char *end)
 {
@@ -131,7 +110,7 @@ static uint64_t run(const char *p, const char *end)
 /* Reads characters, the first of which is not ASCII, up to a quote, a backslash or a control character. */
 static const char *read_characters(struct retab_text *text, const char *p)
 {
-    const char *const stop = find_stop(p, text->end);
+    const char *const stop = retab_text_scan(p, text->end, 0);
     if (run(p, stop) == COMPLETE) {
         return stop;
     }
@@ -145,14 +124,8 @@ static const char *read_characters(struct retab_text *text, const char *p)
 
 /* ---- strings --------------------------------------------------------------------------------------- */
 
-/* The scratch is enlarged by at least so many bytes. */
-#define DECODE_ROOM 64
-
 /* The bytes of the longest character. */
 #define CHARACTER 4
-
-/* After one escape another is often near: so many bytes are copied one by one. */
-#define BETWEEN 8
 
 /* What a character after a backslash stands for; 0 for nothing. */
 static const char escapes[256] = {
@@ -249,29 +222,23 @@ const char *retab_text_decode(struct retab_text *text, const char *p, const char
     for (p++;;) {
         const char *const from = p;
         p = (unsigned char)*p >= 0x80 ? read_characters(text, p) : retab_text_plain(p, text->end);
-        if (p == NULL || retab_text_scratch(text, used + (size_t)(p - from) + DECODE_ROOM) == NULL) {
+        if (p == NULL || retab_text_scratch(text, used + (size_t)(p - from) + CHARACTER) == NULL) {
             return NULL;
         }
         memcpy(text->scratch + used, from, (size_t)(p - from));
-        char *out = text->scratch + used + (p - from);
-        const char *const room = text->scratch + text->room - CHARACTER - BETWEEN;
-        while (*p == '\\' && out <= room) {
-            p = read_escape(text, p, &code);
-            if (p == NULL) {
-                return NULL;
-            }
-            out = put_utf8(out, code);
-            for (int i = 0; i < BETWEEN && retab_text_is_plain(*p); i++) {
-                *out++ = *p++;
-            }
-        }
-        used = (size_t)(out - text->scratch);
+        used += (size_t)(p - from);
         if (*p == '"') {
             *bytes = text->scratch;
             *length = used;
             return p + 1;
         }
-        if ((unsigned char)*p < ' ') {
+        if (*p == '\\') {
+            p = read_escape(text, p, &code);
+            if (p == NULL) {
+                return NULL;
+            }
+            used = (size_t)(put_utf8(text->scratch + used, code) - text->scratch);
+        } else if ((unsigned char)*p < ' ') {
             return retab_text_fail(text, p, "control character in a string");
         }
     }

@@ -5,8 +5,7 @@
  *
  * A text ends in a NUL after its last byte, as Lua's strings do. So nothing here checks for the end before it reads a
  * byte: no rule of the grammar continues with a NUL. */
-#ifndef RETAB_TEXT_H
-#define RETAB_TEXT_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -69,22 +68,18 @@ static inline const char *retab_text_space(const char *p)
     return p;
 }
 
-/* Returns nonzero if a byte stands for itself in a string: it is ASCII, and no quote, backslash or control character.
- */
-static inline int retab_text_is_plain(char c)
-{
-    return (signed char)c >= ' ' && c != '"' && c != '\\'; /* signed: bytes that are not ASCII are negative */
-}
-
-/* Returns the position of the first byte from `p` on that is not plain, or the end. */
-static inline const char *retab_text_plain(const char *p, const char *end)
+/* Returns the position of the first quote, backslash or control character from `p` on, or of the first byte that is not
+ * ASCII if `ascii` is set; or the end. `ascii` is a constant where this is called. */
+static inline const char *retab_text_scan(const char *p, const char *end, int ascii)
 {
 #if defined(__SSE2__)
     for (; end - p >= 16; p += 16) {
         const __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)p);
         const __m128i quotes = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('"'));
         const __m128i backslashes = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'));
-        const __m128i below = _mm_cmplt_epi8(bytes, _mm_set1_epi8(' ')); /* signed, as above */
+        /* as signed numbers, bytes that are not ASCII are negative */
+        const __m128i below = ascii ? _mm_cmplt_epi8(bytes, _mm_set1_epi8(' '))
+                                    : _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(' ' - 1)), bytes);
         const unsigned stops = (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quotes, backslashes), below));
         if (stops != 0) {
             return p + __builtin_ctz(stops);
@@ -98,14 +93,20 @@ static inline const char *retab_text_plain(const char *p, const char *end)
         quotes = word ^ (ones * '"');
         backslashes = word ^ (ones * '\\');
         if (((word | (word - ones * ' ') | (quotes - ones) | (backslashes - ones)) & highs) != 0) {
-            break; /* not all are plain, or it is a false alarm: the loop below decides */
+            break; /* there may be a stop: the loop below decides */
         }
     }
 #endif
-    while (p < end && retab_text_is_plain(*p)) {
+    while (p < end && (ascii ? (signed char)*p >= ' ' : (unsigned char)*p >= ' ') && *p != '"' && *p != '\\') {
         p++;
     }
     return p;
+}
+
+/* Returns the position of the first byte from `p` on that does not stand for itself in a string, or is not ASCII. */
+static inline const char *retab_text_plain(const char *p, const char *end)
+{
+    return retab_text_scan(p, end, 1);
 }
 
 /* As retab_text_check_string, without a call for plain strings. */
@@ -116,5 +117,3 @@ static inline const char *retab_text_string(struct retab_text *text, const char 
 }
 
 #pragma GCC visibility pop
-
-#endif

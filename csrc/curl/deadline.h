@@ -2,8 +2,7 @@
  * says what time it is, so a test needs neither a clock nor a network.
  *
  * All times are microseconds on one clock that never goes back. */
-#ifndef RETAB_DEADLINE_H
-#define RETAB_DEADLINE_H
+#pragma once
 
 #include <stdint.h>
 
@@ -34,5 +33,3 @@ enum retab_late retab_deadline_late(const struct retab_deadline *deadline, int c
 int64_t retab_deadline_due_back(int64_t due, int64_t now);
 
 #pragma GCC visibility pop
-
-#endif

@@ -253,8 +253,7 @@ static void finish_ended(struct retab_pool *pool, CURLMcode code)
 static CURLMcode perform(struct retab_pool *pool, int milliseconds)
 {
     int running;
-    const CURLMcode code =
-        milliseconds > 0 ? curl_multi_poll(pool->multi, NULL, 0, milliseconds, NULL) : CURLM_OK;
+    const CURLMcode code = milliseconds > 0 ? curl_multi_poll(pool->multi, NULL, 0, milliseconds, NULL) : CURLM_OK;
     return code == CURLM_OK || errno == EINTR ? curl_multi_perform(pool->multi, &running) : code;
 }
 

@@ -3,8 +3,8 @@
  *
  * Who owns what: the caller owns pool and transfers, at addresses that do not change; a transfer that was sent must not
  * outlive the memory of its pool. Either may be closed first, and any number of times. A pool that is all zero is
- * closed: the caller opens it by setting `open`, `events` and `max_connections`. A pool creates its multi handle when it
- * first needs it.
+ * closed: the caller opens it by setting `open`, `events` and `max_connections`. A pool creates its multi handle when
+ * it first needs it.
  *
  * With `events`, the host watches a descriptor and the time; otherwise it steps now and then, or waits. The latter uses
  * an interface of libcurl that survives missing memory, which older versions of the other one do not.
@@ -18,8 +18,7 @@
  *
  * A program that is started from here inherits none of the sockets, but for a pair that some versions of libcurl have
  * while a name is resolved. */
-#ifndef RETAB_POOL_H
-#define RETAB_POOL_H
+#pragma once
 
 #include <sys/types.h>
 
@@ -70,5 +69,3 @@ void retab_transfer_close(struct retab_transfer *transfer);
 int64_t retab_pool_now(void);
 
 #pragma GCC visibility pop
-
-#endif

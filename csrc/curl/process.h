@@ -1,7 +1,6 @@
 /* What libcurl shares with the whole process: its global state, SIGPIPE, and the descriptors that a child would
  * inherit. Nothing here knows of pools or transfers. */
-#ifndef RETAB_PROCESS_H
-#define RETAB_PROCESS_H
+#pragma once
 
 #include <curl/curl.h>
 #include <signal.h>
@@ -26,5 +25,3 @@ CURLM *retab_process_new_multi(void);
 curl_socket_t retab_process_new_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address);
 
 #pragma GCC visibility pop
-
-#endif

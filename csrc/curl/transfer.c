@@ -113,8 +113,8 @@ static int has_header(const struct curl_slist *headers, const char *name)
 /* Adds a line to the headers, unless they have a header of this name. An empty value removes what libcurl would add. */
 static CURLcode add_default(struct retab_transfer *transfer, const char *name, const char *line)
 {
-    struct curl_slist *longer = has_header(transfer->headers, name) ? transfer->headers
-                                                                    : curl_slist_append(transfer->headers, line);
+    struct curl_slist *longer =
+        has_header(transfer->headers, name) ? transfer->headers : curl_slist_append(transfer->headers, line);
     transfer->headers = longer != NULL ? longer : transfer->headers;
     return longer != NULL ? CURLE_OK : CURLE_OUT_OF_MEMORY;
 }
@@ -169,8 +169,7 @@ static void set_connect_timeout(struct retab_transfer *transfer)
 {
     const int64_t limit = (int64_t)INT32_MAX;
     const int64_t milliseconds = (transfer->deadline.connect_timeout + transfer->deadline.credit) / 1000 + 1;
-    curl_easy_setopt(transfer->easy, CURLOPT_CONNECTTIMEOUT_MS,
-                     (long)(milliseconds < limit ? milliseconds : limit));
+    curl_easy_setopt(transfer->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)(milliseconds < limit ? milliseconds : limit));
 }
 
 CURLcode retab_transfer_prepare(struct retab_transfer *transfer, const struct retab_request *request)

@@ -11,8 +11,7 @@
  * done. A transfer that is DONE has a response or an error, and neither handle nor pool: it keeps only its buffers.
  * close finishes a transfer that is not done, and frees all that it has, in any state and any number of times. A
  * transfer that is all zero is NEW. */
-#ifndef RETAB_TRANSFER_H
-#define RETAB_TRANSFER_H
+#pragma once
 
 #include <curl/curl.h>
 #include <stddef.h>
@@ -80,5 +79,3 @@ void retab_transfer_conclude(struct retab_transfer *transfer, CURLcode code);
 void retab_transfer_conclude_late(struct retab_transfer *transfer, enum retab_late late);
 
 #pragma GCC visibility pop
-
-#endif

@@ -1,8 +1,7 @@
 /* One descriptor that stands for many sockets: it is readable while one of the sockets that it watches is ready. An
  * event loop then has one descriptor to watch, always for the same, however many sockets come and go. It is an epoll
  * or a kqueue instance. It knows nothing of libcurl. */
-#ifndef RETAB_WATCH_H
-#define RETAB_WATCH_H
+#pragma once
 
 #pragma GCC visibility push(hidden)
 
@@ -31,5 +30,3 @@ int retab_watch_set(int watch, int socket, int readable, int writable);
 int retab_watch_wait(int watch, struct retab_watch_event *events, int milliseconds);
 
 #pragma GCC visibility pop
-
-#endif
