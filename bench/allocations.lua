@@ -1,5 +1,5 @@
---- Counts the calls of the C heap per page of a walk, after the first page: none by the decoder. The transfer and libcurl
---- allocate for each request: keeping their memory from one to the next makes a walk 1 % faster, and is not worth it.
+--- Counts the calls of the C heap per page of a walk, after the first page: none by the decoder. The transfer and
+--- libcurl allocate for each request: to keep their memory from one to the next would make a walk 1 % faster.
 local measure = require "bench.measure"
 local simulator = require "spec.simulator"
 local workers = require "bench.workers"

@@ -25,7 +25,8 @@ describe("core.items", function()
     for _, body in ipairs {
       "", "[]", "1", "{", '{"data":[', '{"data":[1', '{"data":[1,', '{"data":[1,]}', '{"data":[1]', '{"data":[1]}}',
       '{"data":[1 2]}', '{"data" [1]}', '{data:[1]}', '{"data":[1],}', '{"a":1 "b":2}', '{"data":[1]}\0',
-      '{"data":["\1"]}', "{}", '{"data":{},"list_metadata":{}}', '{"data":[1],"data":null,"list_metadata":{}}', '{"data":[1]}',
+      '{"data":["\1"]}', "{}", '{"data":{},"list_metadata":{}}', '{"data":[1],"data":null,"list_metadata":{}}',
+      '{"data":[1]}',
       '{"data":[01]}', '{"data":["\255"]}', '{"data":[' .. ("["):rep(200) .. ("]"):rep(200) .. "]}",
     } do
       local items, message = core.items(body)

@@ -231,11 +231,11 @@ end
 
 --- Returns the seconds until the next attempt, or nil where there is none. A request that must be sent at most once is
 --- repeated only where the server cannot have acted.
-local function delay_of(self, fields, headers, now)
+local function delay_of(self, fields, received, now)
   local max_retries = self.options.max_retries or self.session.max_retries
   if self.attempts > max_retries then return nil end
   if self.target.at_most_once and not fields.unsent and fields.status ~= 429 then return nil end
-  return retry.delay(self.attempts - 1, fields.status or fields.kind, headers, call.wall_clock(now))
+  return retry.delay(self.attempts - 1, fields.status or fields.kind, received, call.wall_clock(now))
 end
 
 --- Waits `delay` seconds, then sends the next attempt. Returns the fields of an error where there is none.

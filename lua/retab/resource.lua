@@ -1,7 +1,6 @@
 --- resource.lua: binds the declaration of a resource (resources/) to a client. A list endpoint becomes the functions
 --- list, iter, pages, all, request and parse; endpoints of one object become get, create, cancel and wait. A new
 --- endpoint is one new declaration: method, path and parameters, nothing else.
-local call = require "retab.call"
 local dates = require "retab.dates"
 local failure = require "retab.error"
 local headers = require "retab.headers"
