@@ -1,27 +1,24 @@
---- The driver of plain scripts: a wait blocks the process. While it waits for one request, all others that were sent
---- make progress too.
+--- The driver of plain scripts: a wait blocks the process. During a wait for one request, all other requests that were
+--- sent make progress too.
 local bind = require "retab.driver.bind"
 local curl = require("retab.native").transport()
 local dates = require "retab.dates"
 local task = require "retab.task"
 
-local blocking = {}
-
 local Driver = {}
 Driver.__index = Driver
 
---- Seconds: a wait that only the network or a timeout ends.
-local forever = 1e9
+local epoch_seconds = dates.now()
 
---- What `now` adds to the monotonic clock. In a sandbox without `os`, `now` counts from another moment than 1970.
-local epoch = (dates.now() or curl.clock()) - curl.clock()
+--- What `now` adds to the monotonic clock. A sandbox without `os` does not know the time of day: there it adds nothing.
+local offset = epoch_seconds and epoch_seconds - curl.clock() or 0
 
 function Driver:send(request)
   return self.pool:send(request)
 end
 
 function Driver:await(transfer)
-  while not transfer:done() do self.pool:wait(forever) end
+  while not transfer:done() do self.pool:wait(math.huge) end
   return transfer:result()
 end
 
@@ -30,23 +27,23 @@ function Driver:await_any(transfers)
     for _, transfer in ipairs(transfers) do
       if transfer:done() then return end
     end
-    self.pool:wait(forever)
+    self.pool:wait(math.huge)
   end
 end
 
-function Driver:cancel(transfer) -- luacheck: no unused args
+function Driver.cancel(_, transfer)
   transfer:cancel()
 end
 
-function Driver:now() -- luacheck: no unused args
-  return epoch + curl.clock()
+function Driver.now()
+  return offset + curl.clock()
 end
 
 function Driver:sleep(seconds)
   local ends = curl.clock() + seconds
   repeat
-    self.pool:wait(math.max(0, ends - curl.clock()))
-  until self.closed or curl.clock() >= ends
+    local is_open = self.pool:wait(ends - curl.clock())
+  until not is_open or curl.clock() >= ends
 end
 
 function Driver:ready(transfer)
@@ -54,8 +51,8 @@ function Driver:ready(transfer)
   return transfer:done()
 end
 
---- Runs `f` at once, to its end unless it yields. An error that it raises is reported.
-function Driver:spawn(f, ...) -- luacheck: no unused args
+--- Runs `f` at once: up to its end, or to its first yield. An error that it raises is reported.
+function Driver.spawn(_, f, ...)
   return task.spawn(nil, f, ...)
 end
 
@@ -64,14 +61,13 @@ function Driver:connections()
 end
 
 function Driver:close()
-  self.closed = true
   self.pool:close()
 end
 
 --- @param settings table max_connections, ca_file, ca_path, proxy
 --- @return retab.Driver
-function blocking.new(settings)
-  return bind(setmetatable({ pool = curl.pool(settings), closed = false }, Driver))
+local function new(settings)
+  return bind(setmetatable({ pool = curl.pool(settings) }, Driver))
 end
 
-return blocking
+return { new = new }

@@ -1,20 +1,21 @@
---- HTTP/1.1 on a socket that is connected: writes one request, reads one response. It bounds memory; time is the
---- caller's part. It knows nothing of nginx but the three methods of a cosocket: `send`, `receive`, `receiveuntil`.
+--- HTTP/1.1 on a connected socket: writes one request and reads one response. It limits memory, and the caller limits
+--- time. Of nginx it knows only three methods of a cosocket: `send`, `receive`, `receiveuntil`.
 local http1 = {}
 
---- The most bytes of a response's header, interim responses and trailers included: as much as libcurl takes.
+--- The most bytes of a response's header, interim responses and trailers included. libcurl has the same limit.
 local header_bytes = 256 * 1024
 
---- The most bytes of the line before a chunk.
+--- The most bytes of the line that begins a chunk.
 local chunk_line_bytes = 4096
 
---- The most digits of a chunk's length that a double holds.
+--- The most hexadecimal digits of a chunk's length: a double holds all integers of so many digits.
 local most_digits = 13
 
---- Chunks that are joined at a time, so that a body of tiny chunks needs little more memory than one of large ones.
+--- The number of chunks that are joined at a time. A table of all chunks would need much more memory than the body,
+--- where each chunk is a byte.
 local joined_chunks = 1024
 
---- The largest number of bytes that a cosocket reads at once.
+--- The most bytes that one call of a cosocket reads.
 local most_bytes = 2 ^ 31 - 2
 
 --- Statuses whose responses have no body.
@@ -25,7 +26,7 @@ local function fail(kind, message)
   return nil, { kind = kind, message = message }
 end
 
---- Returns the error that a message of a socket stands for.
+--- Returns the error for a socket's message.
 --- @param problem string
 --- @return nil, retab.DriverError
 function http1.broken(problem)
@@ -37,13 +38,14 @@ end
 
 -- ---- the request -------------------------------------------------------------------------------------
 
---- Writes a request. An error has `silent`: the server sent nothing.
+--- Writes a request.
 --- @param socket table
 --- @param request table method, headers, body
---- @param target string what stands between the method and the version
---- @param host string the value of the header Host
---- @param proxy_authorization string|nil the value of the header Proxy-Authorization
---- @return boolean|nil, retab.DriverError|nil
+--- @param target string the request target: the path and the query; for a proxy the URL, or host and port
+--- @param host string value of the header Host
+--- @param proxy_authorization string|nil value of the header Proxy-Authorization
+--- @return boolean|nil
+--- @return retab.DriverError|nil err with `silent = true`: the server sent nothing
 function http1.write(socket, request, target, host, proxy_authorization)
   local lines, body, has_host = {}, request.body, false
   for name, value in pairs(request.headers) do
@@ -53,7 +55,7 @@ function http1.write(socket, request, target, host, proxy_authorization)
   end
   if not has_host then lines[#lines + 1] = "Host: " .. host end
   if proxy_authorization then lines[#lines + 1] = "Proxy-Authorization: " .. proxy_authorization end
-  if body or request.method == "POST" or request.method == "PUT" then
+  if body or request.method == "POST" then
     lines[#lines + 1] = "Content-Length: " .. #(body or "")
   end
   local sent, problem = socket:send(("%s %s HTTP/1.1\r\n%s\r\n\r\n%s"):format(request.method, target,
@@ -68,30 +70,32 @@ end
 
 -- ---- the header of the response ----------------------------------------------------------------------
 
---- Reads up to the next `ending`, which is not returned. The line or block counts against the reader's header bytes.
---- @param read function what socket:receiveuntil(ending) returned
-local function read_block(reader, read, most)
-  local room = math.min(reader.header_left, most or math.huge)
+--- Reads a line or a header. Its bytes are subtracted from those that the reader may still read of headers.
+--- @param read function from socket:receiveuntil(ending)
+--- @return string|nil block without the ending
+--- @return retab.DriverError|nil
+local function read_block(reader, read)
+  local room = reader.header_left
   local block, problem = read(room + 1)
   if not block then
     if problem then return http1.broken(problem) end
-    return "" -- the ending comes first
+    return "" -- the block is empty
   end
   if #block > room then return fail("too_large", "the response's header is larger than 256 KiB") end
-  reader.header_left = math.max(0, reader.header_left - #block - 2) -- 2: at least, the ending
+  reader.header_left = math.max(0, room - #block - 2) -- the ending has at least 2 bytes
   local more
   more, problem = read(1)
   if problem then return http1.broken(problem) end
   return block .. (more or "")
 end
 
---- Trims without a pattern that could take quadratic time.
+--- Returns the text without the white space around it, in linear time: "^%s*(.-)%s*$" takes quadratic time.
 local function trim(text)
   local first = text:find "%S"
   return first and text:match("^.*%S", first) or ""
 end
 
---- Returns headers by lower-case name. The values of a header that comes twice are joined.
+--- Returns the values of headers by their names in lower case. The values of a repeated header are joined.
 local function parse_headers(block)
   local values = {}
   for line in block:gsub("\r\n[ \t]+", " "):gmatch "[^\r\n]+" do
@@ -109,8 +113,8 @@ end
 
 --- Reads a status line and headers.
 --- @return integer|nil status
---- @return table|retab.DriverError headers an error has `silent` if the server sent nothing
---- @return boolean reusable false where the server's version closes connections
+--- @return table|retab.DriverError headers, or the error, with `silent = true` if the server sent nothing
+--- @return boolean|nil is_reusable false for HTTP/1.0
 local function read_head(reader)
   local start, problem, part = reader.socket:receive(5)
   if not start then
@@ -126,7 +130,7 @@ local function read_head(reader)
   return tonumber(status), parse_headers(rest), version ~= "1.0"
 end
 
--- ---- its body ----------------------------------------------------------------------------------------
+-- ---- the body of the response ------------------------------------------------------------------------
 
 local function too_large()
   return fail("too_large", "the response is larger than max_body_bytes allows")
@@ -148,16 +152,6 @@ local function read_until_closed(reader)
   return part
 end
 
---- Reads the trailers, up to the empty line.
-local function read_trailers(reader, read_line)
-  local line, err
-  repeat
-    line, err = read_block(reader, read_line)
-    if not line then return nil, err end
-  until line == ""
-  return true
-end
-
 local function read_chunks(reader)
   local socket, read_line = reader.socket, reader.socket:receiveuntil "\r\n"
   local joined, chunks, size = {}, {}, 0
@@ -166,7 +160,7 @@ local function read_chunks(reader)
     if not line and problem then return http1.broken(problem) end
     local zeros, digits = (line and #line < chunk_line_bytes and line or ""):match "^(0*)(%x*)"
     if zeros == "" and digits == "" then return fail("connection", "the response's chunks are malformed") end
-    read_line(1) -- past the line's ending
+    read_line(1) -- skips the line's ending
     if digits == "" then break end
     local length = #digits > most_digits and math.huge or tonumber(digits, 16)
     size = size + length
@@ -178,16 +172,18 @@ local function read_chunks(reader)
     chunks[#chunks + 1] = chunk:sub(1, -3)
     if #chunks == joined_chunks then joined[#joined + 1], chunks = table.concat(chunks), {} end
   end
-  local ok, err = read_trailers(reader, read_line)
-  if not ok then return nil, err end
+  repeat -- trailers, up to an empty line
+    local line, err = read_block(reader, read_line)
+    if not line then return nil, err end
+  until line == ""
   return table.concat(joined) .. table.concat(chunks)
 end
 
 --- @return string|nil body
 --- @return retab.DriverError|nil
---- @return boolean|nil ends_connection true where the end of the connection is the end of the body
+--- @return boolean|nil has_closed true if the server closed the connection after the body
 local function read_body(reader, status, headers)
-  if reader.method == "HEAD" or bodiless[status] then return "" end
+  if bodiless[status] then return "" end
   local coding, length = headers["transfer-encoding"], headers["content-length"]
   if coding then
     if coding:lower() ~= "chunked" then
@@ -202,50 +198,48 @@ end
 
 -- ---- the response ------------------------------------------------------------------------------------
 
---- Reads headers, past those of interim responses (1xx).
+--- Reads status line and headers of the final response, and skips interim responses (1xx). Returns as read_head.
 local function read_final_head(reader)
-  local status, headers, reusable
+  local status, headers, is_reusable
   repeat
-    status, headers, reusable = read_head(reader)
+    status, headers, is_reusable = read_head(reader)
   until not status or status >= 200
-  return status, headers, reusable
+  return status, headers, is_reusable
 end
 
-local function new_reader(socket, request)
+local function new_reader(socket, max_body_bytes)
   return {
-    socket = socket, method = request.method, max_body_bytes = request.max_body_bytes, header_left = header_bytes,
+    socket = socket, max_body_bytes = max_body_bytes, header_left = header_bytes,
     read_header = socket:receiveuntil "\r\n\r\n",
   }
 end
 
---- Reads a response without its body: that of CONNECT.
+--- Reads the response to CONNECT, which has no body.
 --- @return integer|nil status
 --- @return retab.DriverError|nil
 function http1.read_status(socket)
-  local status, err = read_final_head(new_reader(socket, { method = "CONNECT" }))
+  local status, err = read_final_head(new_reader(socket, 0))
   if not status then return nil, err end
   return status
 end
 
 --- Reads a response.
 --- @param socket table
---- @param request table method, max_body_bytes
+--- @param max_body_bytes integer
 --- @return table|nil response { status, headers, body }
---- @return retab.DriverError|boolean reusable true if the connection can carry another request
-function http1.read(socket, request)
-  local reader = new_reader(socket, request)
-  local status, headers, reusable = read_final_head(reader)
+--- @return retab.DriverError|boolean is_reusable the error, or true if the connection can be used again
+function http1.read(socket, max_body_bytes)
+  local reader = new_reader(socket, max_body_bytes)
+  local status, headers, is_reusable = read_final_head(reader)
   if not status then return nil, headers end
   local encoding = headers["content-encoding"]
   if encoding and encoding ~= "identity" then
     return fail("decode", ("the response is compressed (%s), which was not requested"):format(encoding:sub(1, 80)))
   end
-  local body, err, ends_connection = read_body(reader, status, headers)
+  local body, err, has_closed = read_body(reader, status, headers)
   if not body then return nil, err end
-  local connection = (headers.connection or ""):lower()
-  reusable = (reusable or connection:find("keep-alive", 1, true) ~= nil)
-    and not connection:find("close", 1, true) and not ends_connection
-  return { status = status, headers = headers, body = body }, reusable
+  local will_close = (headers.connection or ""):lower():find("close", 1, true)
+  return { status = status, headers = headers, body = body }, is_reusable and not will_close and not has_closed
 end
 
 return http1

@@ -1,20 +1,19 @@
---- The driver of libuv's loop: Neovim, and plain luv. A poll handle, on the one descriptor that stands for all of
---- libcurl's sockets, and a timer wake it, so that nothing runs while nothing happens.
+--- The driver of libuv's loop: Neovim, and plain luv. A poll handle watches the one descriptor that stands for all of
+--- libcurl's sockets, and a timer knows when libcurl must act next: nothing runs while nothing happens.
 ---
 --- A call in a coroutine suspends that coroutine. Elsewhere the call runs the loop until it is done; inside a callback,
---- where libuv does not let the loop run again, it waits for the network alone.
+--- where libuv does not let the loop run again, the call waits for the network alone.
 ---
 --- Three rules keep luv from crashing:
---- - A handle is forgotten when it is closed: luv 1.48 reads freed memory where a collected handle is asked anything.
---- - A handle is closed by the loop, in the callback of an idle handle, whose turn of the loop also finishes the
----   closing: luv 1.44 crashes where the Lua state ends between the two.
---- - A finalizer closes nothing. It has the loop close, and it is created after the handles, so that it precedes their
----   finalizers also when the Lua state closes.
+--- - A handle is forgotten when it is closed: luv 1.48 reads freed memory if a method of a collected handle is called.
+--- - The loop closes the handles, in the callback of an idle handle, because the same turn of the loop also finishes
+---   the closing. luv 1.44 crashes if the Lua state ends between the two.
+--- - A finalizer closes no handle, but has the loop close them. Finalizers run in the reverse order of creation when
+---   the Lua state closes: the finalizer is created after the handles, so that it still finds them.
 local bind = require "retab.driver.bind"
 local curl = require("retab.native").transport()
+local params = require "retab.params"
 local task = require "retab.task"
-
-local luv = {}
 
 local Driver = {}
 Driver.__index = Driver
@@ -22,20 +21,17 @@ Driver.__index = Driver
 local nvim = rawget(_G, "vim")
 local uv = nvim and (nvim.uv or nvim.loop) or require "luv"
 
---- Milliseconds: the longest that vim.wait takes.
+--- Milliseconds: the longest wait that vim.wait takes.
 local longest = 2 ^ 31 - 1
 
---- Seconds: a wait that only the network or a timeout ends.
-local forever = 1e9
-
 --- What `now` adds to the monotonic clock.
-local epoch = os.time() - uv.hrtime() / 1e9
+local offset = os.time() - uv.hrtime() / 1e9
 
---- Drivers that a coroutine waits for. The loop's callbacks refer to their driver weakly, so that a client which nobody
---- refers to is collected; while a coroutine waits, its driver stays.
+--- Drivers that a coroutine waits for, or that have functions due: these must not be collected. The loop's callbacks
+--- refer to their driver weakly, so that a client without references is collected otherwise.
 local busy = {} -- luacheck: ignore 241 (it only keeps)
 
---- Drivers that are not closed, if they were not collected.
+--- Drivers that are not closed.
 local open = setmetatable({}, { __mode = "k" })
 
 local function in_callback()
@@ -43,15 +39,92 @@ local function in_callback()
   return uv.loop_mode ~= nil and uv.loop_mode() ~= nil
 end
 
---- Neovim's callbacks may not call its API; its scheduled functions may.
+--- Calls `f` where it may use the host's functions: in Neovim not in a callback, but soon after it.
 local function in_host(f)
   if nvim then nvim.schedule(f) else f() end
 end
 
---- Runs the loop until `done()`. Returns false if the user interrupted it.
-local function run_until(self, done)
+-- ---- handles -----------------------------------------------------------------------------------------
+
+--- Closes the handles and then the pool, whose descriptor one of them watches.
+local function close(handles, pool)
+  for name, handle in pairs(handles) do
+    handles[name] = nil
+    handle:close()
+  end
+  pool:close()
+end
+
+--- Returns a callback for the loop that calls `method(self)` unless `self` was collected. It also keeps the pool: the
+--- descriptor must stay open while a handle watches it.
+local function callback(self, method)
+  local weak, pool = setmetatable({ self = self }, { __mode = "v" }), self.pool
+  return function()
+    if weak.self then method(weak.self, pool) end
+  end
+end
+
+--- Calls the first of the functions that are due. It calls only one in each turn of the loop, because that one may
+--- decode a page: the loop's other events come before the next one.
+local function turn(self)
+  local f = table.remove(self.due, 1)
+  if f then f() end
+  if self.due[1] then return end
+  if self.closed then
+    close(self.handles, self.pool)
+    busy[self] = nil
+  else
+    self.handles.idle:stop()
+    if next(self.waiting) == nil then busy[self] = nil end
+  end
+end
+
+--- Has the loop call `f` in one of its next turns.
+local function enqueue(self, f)
+  self.due[#self.due + 1] = f
+  busy[self] = true
+  self.handles.idle:start(self.on_turn)
+end
+
+--- Has the loop resume the coroutine that awaits a transfer.
+local function wake(self, id)
+  local resume = self.waiting[id]
+  if not resume then return end
+  self.waiting[id] = nil
+  enqueue(self, function() in_host(resume) end)
+end
+
+--- Wakes the coroutines whose transfers have ended, and has the loop call when the next step is due. The loop does not
+--- end while a handle is started.
+local function settle(self)
+  if self.closed then return end
+  for id in self.pool.finished, self.pool do wake(self, id) end
+  local seconds, handles = self.pool:timeout(), self.handles
+  if seconds then
+    if not handles.poll:is_active() then handles.poll:start("r", self.on_event) end
+    handles.timer:start(math.ceil(seconds * 1000), 0, self.on_event)
+  else
+    handles.poll:stop()
+    handles.timer:stop()
+    self.waiting = {} -- these coroutines were closed while they waited
+    if not self.due[1] then busy[self] = nil end
+  end
+end
+
+local function step(self)
+  self.pool:step()
+  settle(self)
+end
+
+-- ---- waiting -----------------------------------------------------------------------------------------
+
+--- Runs the loop until `done()`. In a callback of the loop, only the pool makes progress, for so many seconds at most.
+--- Returns false if the user interrupted it.
+local function run_until(self, done, seconds)
   if in_callback() then
-    while not done() do self.pool:wait(forever) end
+    local ends = curl.clock() + seconds
+    while not done() and curl.clock() < ends do self.pool:wait(ends - curl.clock()) end
+    settle(self)
   elseif nvim then
     while not done() do
       local _, problem = nvim.wait(longest, done)
@@ -63,100 +136,6 @@ local function run_until(self, done)
   return true
 end
 
--- ---- handles -----------------------------------------------------------------------------------------
-
---- Closes handles. Whoever shares the table finds them gone.
-local function close(handles)
-  for name, handle in pairs(handles) do
-    handles[name] = nil
-    handle:close()
-  end
-end
-
---- Returns a callback for the loop: a weak method call. It keeps the pool, whose descriptor stays open for as long
---- as a handle may watch it.
-local function callback(self, method)
-  local weak, pool = setmetatable({ self = self }, { __mode = "v" }), self.pool
-  return function()
-    if weak.self then method(weak.self, pool) end
-  end
-end
-
---- Runs the first function that is due. Only one a turn: it may decode a page, and the loop's other events come before
---- the next one.
-local function turn(self)
-  local f = table.remove(self.due, 1)
-  if f then f() end
-  if self.due[1] then return end
-  if self.closed then
-    close(self.handles)
-    busy[self] = nil
-  else
-    self.handles.idle:stop()
-    if next(self.waiting) == nil then busy[self] = nil end
-  end
-end
-
-local function open_handles(self)
-  if self.handles.idle then return end
-  local handles, pool = self.handles, self.pool
-  handles.poll = assert(uv.new_poll(pool:descriptor()))
-  handles.timer = assert(uv.new_timer())
-  handles.idle = assert(uv.new_idle())
-  self.guard = task.on_collect(function() -- after the handles
-    if not handles.idle then return end
-    handles.idle:start(function()
-      close(handles)
-      pool:close()
-    end)
-  end)
-end
-
---- Has the loop call `f` in one of its next turns.
-local function enqueue(self, f)
-  self.due[#self.due + 1] = f
-  busy[self] = true
-  open_handles(self)
-  self.handles.idle:start(self.on_turn)
-end
-
---- Has the loop call when a step of the pool is due. A handle that is started keeps the loop from ending.
-local function watch(self)
-  local seconds, handles = self.pool:timeout(), self.handles
-  if seconds then
-    open_handles(self)
-    if not handles.poll:is_active() then handles.poll:start("r", self.on_event) end
-    handles.timer:start(math.ceil(seconds * 1000), 0, self.on_event)
-  elseif handles.poll then
-    handles.poll:stop()
-    handles.timer:stop()
-    self.waiting = {} -- of coroutines that were closed while they waited
-    if not self.due[1] then busy[self] = nil end
-  end
-end
-
--- ---- waiting -----------------------------------------------------------------------------------------
-
---- Has the loop resume the coroutine that awaits a transfer.
-local function wake(self, id)
-  local resume = self.waiting[id]
-  if not resume then return end
-  self.waiting[id] = nil
-  enqueue(self, function() in_host(resume) end)
-end
-
---- Looks after transfers that have ended, and after the time of the next step.
-local function settle(self)
-  for id in self.pool.finished, self.pool do wake(self, id) end
-  watch(self)
-end
-
-local function step(self, pool)
-  if self.closed then return end
-  pool:step()
-  settle(self)
-end
-
 function Driver:send(request)
   if self.closed then return nil, task.closed(false) end
   local transfer, err = self.pool:send(request)
@@ -166,20 +145,20 @@ end
 
 function Driver:await(transfer)
   local function done() return self.closed or transfer:done() end
-  local id, waited = transfer:id(), false
+  local id, suspended = transfer:id(), false
   if done() then
     self:sleep(0)
-    waited = true
-  elseif task.can_yield() then
-    waited = task.suspend(done, function(resume)
-      self.waiting[id] = resume
-      busy[self] = true
-    end)
-  end
-  if not waited then
-    self.waiting[id] = nil
-    if not run_until(self, done) then transfer:cancel() end
-    if not self.closed then settle(self) end
+  else
+    if task.can_yield() then
+      suspended = task.suspend(done, function(resume)
+        self.waiting[id] = resume
+        busy[self] = true
+      end)
+    end
+    if not suspended then
+      self.waiting[id] = nil
+      if not run_until(self, done, math.huge) then self:cancel(transfer) end
+    end
   end
   if self.closed then return nil, task.closed(true) end
   return transfer:result()
@@ -187,9 +166,8 @@ end
 
 function Driver:cancel(transfer)
   transfer:cancel()
-  if self.closed then return end
   wake(self, transfer:id())
-  step(self, self.pool) -- a queued transfer may have its connection now
+  step(self) -- a queued transfer may have its connection now
 end
 
 --- Has the loop end a sleep.
@@ -211,34 +189,25 @@ local function set_alarm(self, seconds, rouse)
   alarm:start(math.ceil(seconds * 1000), 0, function() ring(self, rouse) end)
 end
 
---- Sleeps in a callback of the loop: only the pool makes progress.
-local function block(self, seconds)
-  local ends = curl.clock() + seconds
-  repeat
-    self.pool:wait(math.max(0, ends - curl.clock()))
-  until self.closed or curl.clock() >= ends
-  if not self.closed then settle(self) end
-end
-
---- Sleeps until the time has come, or until the client is closed.
+--- Sleeps for so many seconds, or until the client is closed.
 function Driver:sleep(seconds)
   if self.closed then return end
   local over, resume = false, nil
-  local function done() return over end
+  local function done() return over or self.closed end
   set_alarm(self, seconds, function()
     over = true
     if resume then in_host(resume) end
   end)
   if task.can_yield() and task.suspend(done, function(f) resume = f end) then return end
   resume = nil
-  if in_callback() then block(self, seconds) else run_until(self, done) end
+  run_until(self, done, seconds)
 end
 
-function Driver:now() -- luacheck: no unused args
-  return epoch + uv.hrtime() / 1e9
+function Driver.now()
+  return offset + uv.hrtime() / 1e9
 end
 
-function Driver:ready(transfer) -- luacheck: no unused args
+function Driver.ready(_, transfer)
   return transfer:done()
 end
 
@@ -247,7 +216,7 @@ function Driver:connections()
 end
 
 --- Runs `f` in a coroutine. An error that it raises is reported, and the loop goes on.
-function Driver:spawn(f, ...) -- luacheck: no unused args
+function Driver.spawn(_, f, ...)
   return task.spawn(nvim and function(message)
     nvim.schedule(function() nvim.api.nvim_err_writeln(message) end)
   end, f, ...)
@@ -255,21 +224,14 @@ end
 
 -- ---- a driver's life ---------------------------------------------------------------------------------
 
---- Has the loop close the pool and end all waits. Neovim's loop runs by itself, but not while Neovim exits; plain luv's
---- loop runs here, unless this is one of its callbacks.
+--- Has the loop end all waits, and then close the handles and the pool. Neovim's loop runs by itself, except while
+--- Neovim exits; plain luv's loop runs here, unless this is one of its callbacks.
 function Driver:close()
   if self.closed then return end
   self.closed, open[self] = true, nil
-  if not self.handles.idle and next(self.sleeping) == nil then return self.pool:close() end
-  enqueue(self, function() end)
-  table.insert(self.due, 1, function()
-    self.handles.poll:close()
-    self.handles.timer:close()
-    self.handles.poll, self.handles.timer = nil, nil
-    self.pool:close()
-  end)
   for id in pairs(self.waiting) do wake(self, id) end
   for rouse in pairs(self.sleeping) do ring(self, rouse) end
+  enqueue(self, function() end)
   while self.handles.idle and not in_callback() do
     if nvim then turn(self) else uv.run "nowait" end
   end
@@ -277,17 +239,23 @@ end
 
 --- @param settings table max_connections, ca_file, ca_path, proxy
 --- @return retab.Driver
-function luv.new(settings)
+local function new(settings)
+  local options = params.copy(settings)
+  options.events = true
+  local pool = curl.pool(options)
+  local handles = {
+    poll = assert(uv.new_poll(pool:descriptor())), timer = assert(uv.new_timer()), idle = assert(uv.new_idle()),
+  }
   local self = setmetatable({
-    pool = curl.pool {
-      max_connections = settings.max_connections, ca_file = settings.ca_file, ca_path = settings.ca_path,
-      proxy = settings.proxy, events = true,
-    },
-    handles = {}, -- poll, timer and idle, from the first request to the close
+    pool = pool,
+    handles = handles, -- empty when they are closed
     waiting = {}, -- transfer id -> the function that resumes the coroutine which awaits it
     sleeping = {}, -- the function that ends a sleep -> its timer
-    due = {}, -- functions that the loop's next turns call
+    due = {}, -- functions for the loop's next turns
     closed = false,
+    guard = task.on_collect(function()
+      if handles.idle then handles.idle:start(function() close(handles, pool) end) end
+    end),
   }, Driver)
   self.on_event, self.on_turn = callback(self, step), callback(self, turn)
   open[self] = true
@@ -304,4 +272,4 @@ if nvim then
   end)
 end
 
-return luv
+return { new = new }

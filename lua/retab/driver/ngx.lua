@@ -1,43 +1,24 @@
---- The driver of nginx on libcurl. A timer steps the pool between short sleeps while transfers are under way, and each
---- caller sleeps on a semaphore until its transfer is done: so the worker serves other requests meanwhile. The timer
---- belongs to no request. A thread that nginx kills takes nothing with it but its own transfer, which is collected.
+--- The driver of nginx on libcurl. While transfers are under way, a timer steps the pool between short sleeps, and each
+--- caller waits on a semaphore until its transfer is done: so the worker serves other requests meanwhile. The timer
+--- belongs to no request. When nginx kills a thread, only the transfer of that thread is lost: it is collected.
 local bind = require "retab.driver.bind"
 local curl = require("retab.native").transport()
-local phases = require "retab.driver.phases"
+local light_thread = require "retab.driver.light_thread"
 local semaphore = require "ngx.semaphore"
 
-local driver_module = {}
-
---- Seconds between two steps: the resolution of nginx's timers. A response waits no longer for a step.
-local tick = phases.tick
-
---- Seconds after which a caller that sends also steps: under load the pool need not wait for the tick.
+--- Seconds after which a caller that sends a request also steps the pool: under load the pool need not wait for the
+--- timer.
 local gap = 0.0001
 
---- Seconds without a step after which a caller steps the pool and requests another timer: nginx drops timers past
---- lua_max_running_timers.
+--- Seconds without a step after which a waiting thread steps the pool and requests another timer: nginx drops timers
+--- past lua_max_running_timers.
 local patience = 0.05
 
---- Threads woken per step: each decodes its page at once, and other requests get their turn.
+--- The most threads that are woken per step. Each of them decodes its page at once, and other requests get their turn.
 local wakes = 16
-
---- Seconds for which a walk goes on over pages that are there already, before others get their turn.
-local stretch = 0.002
 
 local Driver = {}
 Driver.__index = Driver
-
---- @param settings table max_connections, ca_file, ca_path, proxy
---- @return retab.Driver
-function driver_module.new(settings)
-  return bind(setmetatable({
-    pool = curl.pool(settings),
-    alarm = phases.alarm(),
-    waiting = setmetatable({}, { __mode = "v" }), -- transfer id -> the semaphore that its thread holds
-    stepped = 0, -- when the pool was stepped last
-    yielded = 0, -- when others had their turn last, as far as a wait here shows
-  }, Driver))
-end
 
 -- ---- stepping ----------------------------------------------------------------------------------------
 
@@ -59,29 +40,21 @@ function Driver:step()
   return self:wake_finished() or self.pool:timeout() ~= nil
 end
 
---- Has a timer step the pool for as long as a step is due, unless one does already.
+--- Has a timer step the pool while steps are due, unless a timer does so already.
 function Driver:keep_stepping()
-  if self.stepping and curl.clock() - self.stepped < patience then return end
-  self.stepping = {}
-  self.stepped = curl.clock()
-  ngx.timer.at(0, self.step_until_idle, self, self.stepping)
-end
-
---- @param mine table nobody steps for a driver whose `stepping` is another one
-function Driver.step_until_idle(_, self, mine)
-  while self.stepping == mine and not self.closed and self:step() do phases.sleep(tick) end
-  if self.stepping == mine then self.stepping = nil end
+  if self.stepper and curl.clock() - self.stepped < patience then return end
+  local stepper = {}
+  self.stepper, self.stepped = stepper, curl.clock()
+  ngx.timer.at(0, function()
+    while self.stepper == stepper and self:step() do light_thread.sleep(0) end
+    if self.stepper == stepper then self.stepper = nil end
+  end)
 end
 
 -- ---- the driver --------------------------------------------------------------------------------------
 
-local function closed_error()
-  return { kind = "cancelled", message = "client is closed" }
-end
-
 function Driver:send(request)
-  phases.check()
-  if self.closed then return nil, closed_error() end
+  light_thread.check_phase()
   local transfer, err = self.pool:send(request)
   if not transfer then return nil, err end
   if curl.clock() - self.stepped > gap then self:step() end
@@ -89,28 +62,20 @@ function Driver:send(request)
   return transfer
 end
 
---- Sleeps until a transfer is done.
-function Driver:wait(transfer)
+function Driver:await(transfer)
+  light_thread.check_phase()
+  if transfer:done() then
+    light_thread.give_way()
+    return transfer:result()
+  end
   local waiter = semaphore.new()
   self.waiting[transfer:id()] = waiter
   while not transfer:done() do
-    if not waiter:wait(patience) and curl.clock() - self.stepped >= patience then
+    if not light_thread.wait(waiter, patience) and curl.clock() - self.stepped >= patience then
       self:step()
       self:keep_stepping()
     end
   end
-end
-
-function Driver:await(transfer)
-  phases.check()
-  if not transfer:done() then
-    self:wait(transfer)
-    self.yielded = curl.clock()
-  elseif curl.clock() - self.yielded >= stretch then
-    phases.sleep(tick)
-    self.yielded = curl.clock()
-  end
-  if self.closed then return nil, closed_error() end
   return transfer:result()
 end
 
@@ -124,13 +89,10 @@ function Driver:sleep(seconds)
   self.alarm:sleep(seconds)
 end
 
-function Driver.now()
-  ngx.update_time()
-  return ngx.now()
-end
+Driver.now = light_thread.now
 
 function Driver:ready(transfer)
-  if not self.closed then self:step() end
+  self:step()
   return transfer:done()
 end
 
@@ -139,14 +101,25 @@ function Driver:connections()
 end
 
 function Driver.spawn(_, ...)
-  return phases.spawn(...)
+  return light_thread.spawn(...)
 end
 
 function Driver:close()
-  self.closed = true
   self.alarm:ring()
   self.pool:close()
   for _, waiter in pairs(self.waiting) do waiter:post(1) end
 end
 
-return driver_module
+--- @param settings table max_connections, ca_file, ca_path, proxy
+--- @return retab.Driver
+local function new(settings)
+  return bind(setmetatable({
+    pool = curl.pool(settings),
+    alarm = light_thread.alarm(),
+    waiting = setmetatable({}, { __mode = "v" }), -- transfer id -> the semaphore of the thread that awaits it
+    stepped = 0, -- the time of the last step
+    stepper = nil, -- stands for the timer that steps the pool
+  }, Driver))
+end
+
+return { new = new }

@@ -1,46 +1,41 @@
---- The driver of nginx on its own cosockets: no libcurl is loaded. A caller sleeps on a semaphore while a server does
---- its exchange. A server is a timer, so that exchanges outlive the request of a client that goes away, and so that a
---- prefetched page does not keep a finished request open. There are at most as many servers as connections.
+--- The driver of nginx on its own cosockets: it does not load libcurl. Requests wait in a queue for servers. A server
+--- is a timer that sends one request after another and reads the responses, while the callers wait on semaphores. So
+--- an exchange goes on when the client of the caller's own request goes away, and a prefetched page does not keep a
+--- finished request open. There are at most as many servers as connections.
 ---
---- A server runs its exchanges in a light thread, and kills that thread when an exchange is cancelled or late: a
---- cosocket's own timeouts count each read. nginx's `lua_ssl_trusted_certificate` decides which certificates are
---- trusted.
+--- A server runs its exchanges in a light thread, and kills the thread when an exchange is cancelled or late, because
+--- a cosocket's own timeouts limit each read and not the whole exchange.
 local bind = require "retab.driver.bind"
 local http1 = require "retab.driver.http1"
+local light_thread = require "retab.driver.light_thread"
 local params = require "retab.params"
-local phases = require "retab.driver.phases"
 local semaphore = require "ngx.semaphore"
-
-local driver_module = {}
+local task = require "retab.task"
 
 --- Milliseconds for which an idle connection is kept.
 local idle = 60000
 
---- Seconds for which a thread goes on over responses that are there already, before others get their turn.
-local stretch = 0.002
-
---- Seconds after which a thread that waits looks around: a timer may never have begun.
+--- Seconds between two looks of a waiting thread at the time and at the timers.
 local watch = 1
 
---- Seconds for which a server waits for another ticket before it ends: a new timer costs more than the wait.
+--- Seconds for which a server without work waits for another ticket before it ends: a new timer costs more than the
+--- wait.
 local linger = 0.1
 
---- Exchanges of one server. nginx frees what they allocate when the server's timer ends.
+--- The most exchanges of one server. nginx frees their memory when the server's timer ends.
 local most_exchanges = 100
 
---- The most milliseconds that a cosocket takes: the servers bound the time of exchanges.
+--- Milliseconds: the longest timeout of a cosocket. The servers limit the time of exchanges.
 local forever = 2 ^ 31 - 1
-
---- Methods that may be sent again if a kept connection turns out to be closed. Others get a connection of their own.
-local repeatable = { GET = true, HEAD = true }
 
 local Driver = {}
 Driver.__index = Driver
 
---- Drivers created in this worker. Each has connection pools of its own: nginx never resizes a pool.
+--- The number of drivers created in this worker. Each has connection pools of its own, because the size of a pool
+--- never changes.
 local drivers = 0
 
---- @return table url scheme, host, port, path, authority, credentials
+--- @return table url scheme, host, port, authority (host and port as written), path (with the query), credentials
 local function split(url)
   local scheme, authority, path = url:match "^(%a+)://([^/?#]*)(.*)$"
   local credentials, address = (authority or ""):match "^(.*)@(.*)$"
@@ -61,29 +56,9 @@ local function proxy_of(url)
   return proxy
 end
 
---- @param settings table max_connections, proxy
---- @return retab.Driver
-function driver_module.new(settings)
-  if settings.ca_file or settings.ca_path then
-    params.raise("options 'ca_file' and 'ca_path' do not work with the driver resty: set lua_ssl_trusted_certificate "
-      .. "in nginx's configuration, or use driver = \"ngx\"")
-  end
-  drivers = drivers + 1
-  return bind(setmetatable({
-    number = drivers, max_connections = settings.max_connections, opened = 0, alarm = phases.alarm(),
-    yielded = 0, -- when others had their turn last, as far as a wait here shows
-    proxy = settings.proxy and proxy_of(settings.proxy),
-    queue = {}, first = 1, last = 0, -- the tickets that wait for their turn
-    live = setmetatable({}, { __mode = "k" }), -- the tickets that are not over
-    running = 0, -- timers that serve the queue
-    idle = {}, -- those of them that wait for a ticket
-    starting = {}, -- when the timers were requested that have not begun
-  }, Driver))
-end
-
 -- ---- one exchange ------------------------------------------------------------------------------------
 
---- Opens a tunnel through the proxy to the server of a URL.
+--- Opens a tunnel through the proxy to the host of a URL.
 local function tunnel(socket, proxy, url)
   local target = ("%s:%d"):format(url.host, url.port)
   local ok, err = http1.write(socket, { method = "CONNECT", headers = {} }, target, target, proxy.authorization)
@@ -97,11 +72,11 @@ local function tunnel(socket, proxy, url)
   return true
 end
 
---- Does the TLS handshake. Only a certificate that fails to verify is of kind `tls`.
+--- Does the TLS handshake. The error is of kind `tls` only if the certificate does not verify.
 local function handshake(socket, url)
   local ok, problem = socket:sslhandshake(false, url.host:gsub("[%[%]]", ""), true)
   if ok and socket:getreusedtimes() then return true end
-  -- nginx 1.22 can return true although it closed the socket, where the certificate is not for the host
+  -- if the certificate is for another host, nginx 1.22 can return true although it has closed the socket
   problem = ok and "the certificate is not valid for the host" or tostring(problem)
   if problem == "closed" or problem:find("timeout", 1, true) or problem:find("handshake", 1, true)
     or problem:find("connection", 1, true) then
@@ -110,15 +85,14 @@ local function handshake(socket, url)
   return nil, { kind = "tls", message = problem }
 end
 
---- Connects a socket to the server of a URL, or takes a kept connection.
---- @param is_repeatable boolean a kept connection will do
+--- Connects a socket to the host of a URL, or takes a kept connection.
+--- @param may_reuse boolean false: the connection must be new
 --- @return boolean|nil, retab.DriverError|nil
-function Driver:connect(socket, url, proxy, is_repeatable)
+function Driver:connect(socket, url, proxy, may_reuse)
   local peer = proxy or url
-  local kind = is_repeatable and "" or " once" -- connections of the second kind are never kept
   local ok, problem = socket:connect(peer.host, peer.port, {
     pool = ("retab %d %s://%s:%d%s%s"):format(self.number, url.scheme, url.host, url.port, proxy and " by proxy" or "",
-      kind),
+      may_reuse and "" or " once"), -- no connection is ever kept in a pool whose name ends in "once"
     pool_size = self.max_connections,
   })
   if not ok then return http1.broken(problem) end
@@ -133,28 +107,28 @@ function Driver:connect(socket, url, proxy, is_repeatable)
   return handshake(socket, url)
 end
 
---- Sends a request on a socket and reads the response.
+--- Sends a request on a connected socket and reads the response.
 --- @return table|nil response
---- @return retab.DriverError|boolean reusable
+--- @return retab.DriverError|boolean is_reusable
 local function converse(socket, request, url, proxy)
   local plain_proxy = url.scheme == "http" and proxy
   local target = plain_proxy and "http://" .. url.authority .. url.path or url.path
   local ok, err = http1.write(socket, request, target, url.authority, plain_proxy and plain_proxy.authorization)
   if not ok then return nil, err end
-  return http1.read(socket, request)
+  return http1.read(socket, request.max_body_bytes)
 end
 
---- Sends the request of a ticket and returns the response. A kept connection may have been closed by the server: then
---- another one is tried.
+--- Sends the request of a ticket and returns the response. A GET may use a kept connection; if the server has closed
+--- it, the GET is sent on another connection.
 --- @return table|nil response
 --- @return retab.DriverError|nil
 function Driver:exchange(ticket)
   local request, url = ticket.request, split(ticket.request.url)
-  local proxy, is_repeatable = not request.direct and self.proxy or nil, repeatable[request.method] or false
+  local proxy, may_reuse = not request.direct and self.proxy or nil, request.method == "GET"
   while true do
     local socket = ngx.socket.tcp()
     socket:settimeouts(forever, forever, forever)
-    local ok, problem = self:connect(socket, url, proxy, is_repeatable)
+    local ok, problem = self:connect(socket, url, proxy, may_reuse)
     if not ok then
       socket:close()
       return nil, problem
@@ -166,19 +140,18 @@ function Driver:exchange(ticket)
     ticket.ends = math.min(ticket.expires, ticket.began + request.timeout)
     ticket.late = "the response was not complete within the timeout"
     ticket.sent = true
-    local kept = socket:getreusedtimes() > 0
-    local response, reusable = converse(socket, request, url, proxy)
-    local keeps = response and reusable and is_repeatable
-    if not (keeps and socket:setkeepalive(idle, self.max_connections)) then socket:close() end
+    local was_kept = may_reuse and socket:getreusedtimes() > 0
+    local response, result = converse(socket, request, url, proxy)
+    local is_reusable = response and result and may_reuse
+    if not (is_reusable and socket:setkeepalive(idle, self.max_connections)) then socket:close() end
     if response then return response end
-    local err = reusable
-    if not (kept and err.silent and is_repeatable) then return nil, err end
+    if not (was_kept and result.silent) then return nil, result end
   end
 end
 
 -- ---- the queue ---------------------------------------------------------------------------------------
 
---- Ends a ticket. Only its first end counts.
+--- Ends a ticket. It does nothing to a ticket that has ended.
 function Driver:finish(ticket, response, err)
   if ticket.over then return end
   if err then err.sent = ticket.sent or false end -- the server may have seen the request
@@ -186,14 +159,14 @@ function Driver:finish(ticket, response, err)
   self.live[ticket] = nil
   if ticket.waiter then ticket.waiter:post(1) end
   local server = ticket.server
-  if server and server.ticket == ticket then server.changed:post(1) end -- its thread is to be killed
+  if server and server.ticket == ticket then server.changed:post(1) end -- it kills its thread
 end
 
 function Driver:time_out(ticket, message)
   self:finish(ticket, nil, { kind = "timeout", message = message })
 end
 
---- Returns the next ticket for a server, which waits a while if there is none. Returns nil if the server is to end.
+--- Returns the next ticket for a server. Returns nil if there is none, and the server has lingered if it is to linger.
 function Driver:next_ticket(server)
   while true do
     while self.first <= self.last do
@@ -205,7 +178,7 @@ function Driver:next_ticket(server)
     self.idle[#self.idle + 1] = server
     server.wanted:wait(linger)
     for index, one in ipairs(self.idle) do
-      if one == server then -- no ticket has come
+      if one == server then -- nobody wanted it
         table.remove(self.idle, index)
         return nil
       end
@@ -220,7 +193,7 @@ function Driver:work(server)
     if not ticket then break end
     local request = ticket.request
     server.left, server.ticket = server.left - 1, ticket
-    ticket.server, ticket.began = server, self:now()
+    ticket.server, ticket.began = server, self.now()
     ticket.ends = math.min(ticket.expires, ticket.began + math.min(request.connect_timeout, request.timeout))
     ticket.late = "the server could not be connected within the timeout"
     if ticket.ends < server.looks then server.changed:post(1) end
@@ -233,10 +206,10 @@ function Driver:work(server)
   server.changed:post(1)
 end
 
---- Returns when the thread that works for a server has ended, or is to be killed: its ticket is over, or too late.
+--- Returns when the thread of a server has ended, or when it is to be killed: its ticket is over, or late.
 function Driver:supervise(server)
   while not server.has_ended do
-    local ticket, now = server.ticket, self:now()
+    local ticket, now = server.ticket, self.now()
     if ticket and now >= ticket.ends then self:time_out(ticket, ticket.late) end
     if ticket and ticket.over then return end
     server.looks = ticket and math.min(ticket.ends, now + watch) or now + watch
@@ -244,11 +217,16 @@ function Driver:supervise(server)
   end
 end
 
---- Serves the queue until it is empty.
---- @param lingers boolean true: and for a while after that
+--- Serves the queue until it is empty, or until a server has had enough exchanges.
+--- @param lingers boolean true: waits a while for further tickets
 function Driver:serve(lingers)
   local server = {
-    lingers = lingers, left = most_exchanges, looks = 0, changed = semaphore.new(), wanted = semaphore.new(),
+    lingers = lingers,
+    left = most_exchanges,
+    ticket = nil, -- whose exchange is under way
+    looks = 0, -- when the supervisor looks next
+    changed = semaphore.new(), -- posted when the supervisor has to look
+    wanted = semaphore.new(), -- posted when an idle server gets a ticket
   }
   repeat
     local thread = ngx.thread.spawn(self.work, self, server)
@@ -258,18 +236,19 @@ function Driver:serve(lingers)
   until server.has_ended or server.left == 0
 end
 
---- Has a timer serve the queue, or a light thread where nginx refuses timers: it exits, or has too many. Such a thread
---- is not counted, since it can be killed together with its request.
-function Driver:start_server(now)
+--- Starts a server in a timer. If nginx refuses the timer (it exits, or has too many), a light thread of the caller's
+--- request serves the queue. Such a thread is not counted, because nobody would notice that nginx kills it with its
+--- request: there can be more connections than max_connections.
+function Driver:start_server()
   local created = ngx.timer.at(0, function()
     table.remove(self.starting, 1)
     self.running = self.running + 1
     self:serve(true)
     self.running = self.running - 1
-    if self.first <= self.last then self:start_server(self:now()) end
+    if self.first <= self.last then self:start_server() end
   end)
   if created then
-    self.starting[#self.starting + 1] = now
+    self.starting[#self.starting + 1] = self.now()
   else
     ngx.thread.spawn(self.serve, self, false)
   end
@@ -277,15 +256,10 @@ end
 
 -- ---- the driver --------------------------------------------------------------------------------------
 
-local function closed_error()
-  return { kind = "cancelled", message = "client is closed" }
-end
-
 function Driver:send(request)
-  phases.check()
-  if self.closed then return nil, closed_error() end
-  local now = self:now()
-  local ticket = { request = request, expires = now + request.expires }
+  light_thread.check_phase()
+  if self.closed then return nil, task.closed(false) end
+  local ticket = { request = request, expires = self.now() + request.expires }
   self.live[ticket] = true
   self.last = self.last + 1
   self.queue[self.last] = ticket
@@ -293,31 +267,24 @@ function Driver:send(request)
   if server then
     server.wanted:post(1)
   elseif self.running + #self.starting < self.max_connections then
-    self:start_server(now)
+    self:start_server()
   end
   return ticket
 end
 
 function Driver:await(ticket)
-  phases.check()
-  if ticket.over then
-    if ticket.response and self:now() - self.yielded >= stretch then
-      phases.sleep(phases.tick)
-      self.yielded = self:now()
-    end
-    return ticket.response, ticket.err
-  end
+  light_thread.check_phase()
+  if ticket.response then light_thread.give_way() end
   ticket.waiter = semaphore.new()
   while not ticket.over do
-    ticket.waiter:wait(math.max(0.001, math.min(watch, ticket.expires - self:now())))
-    local now = self:now()
+    light_thread.wait(ticket.waiter, math.min(watch, ticket.expires - self.now()))
+    local now = self.now()
     if now >= ticket.expires then self:time_out(ticket, "the response was not complete within the deadline") end
     if self.starting[1] and now - self.starting[1] > watch then -- nginx drops timers past lua_max_running_timers
       table.remove(self.starting, 1)
       ngx.thread.spawn(self.serve, self, false)
     end
   end
-  self.yielded = self:now()
   return ticket.response, ticket.err
 end
 
@@ -329,10 +296,7 @@ function Driver:sleep(seconds)
   self.alarm:sleep(seconds)
 end
 
-function Driver.now()
-  ngx.update_time()
-  return ngx.now()
-end
+Driver.now = light_thread.now
 
 function Driver.ready(_, ticket)
   return ticket.over
@@ -343,14 +307,36 @@ function Driver:connections()
 end
 
 function Driver.spawn(_, ...)
-  return phases.spawn(...)
+  return light_thread.spawn(...)
 end
 
 --- Ends all tickets. nginx closes the idle connections after a while.
 function Driver:close()
   self.closed = true
   self.alarm:ring()
-  for ticket in pairs(self.live) do self:finish(ticket, nil, closed_error()) end
+  for ticket in pairs(self.live) do self:finish(ticket, nil, task.closed()) end
 end
 
-return driver_module
+--- @param settings table max_connections, proxy
+--- @return retab.Driver
+local function new(settings)
+  if settings.ca_file or settings.ca_path then
+    params.raise("options 'ca_file' and 'ca_path' do not work with the driver resty: set lua_ssl_trusted_certificate "
+      .. "in nginx's configuration, or use driver = \"ngx\"")
+  end
+  drivers = drivers + 1
+  return bind(setmetatable({
+    number = drivers,
+    max_connections = settings.max_connections,
+    proxy = settings.proxy and proxy_of(settings.proxy),
+    alarm = light_thread.alarm(),
+    opened = 0, -- connections
+    queue = {}, first = 1, last = 0, -- tickets that wait for a server
+    live = setmetatable({}, { __mode = "k" }), -- tickets that are not over
+    running = 0, -- the number of servers in timers
+    idle = {}, -- those of them that wait for a ticket
+    starting = {}, -- the times at which timers were requested that have not begun
+  }, Driver))
+end
+
+return { new = new }
