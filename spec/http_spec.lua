@@ -602,7 +602,7 @@ describe("a proxy", function()
       local page, message, err = runs.list { limit = 1 }
       io.write(page and page.data[1].id or err.kind, "\n")
     ]]):format(base_url, options:gsub("PROXY", proxy.url)), environment)
-    proxy:poll_until(function() return proxy.accepted == 1 and coroutine.status(proxy.tasks[1].thread) == "dead" end)
+    proxy:poll_until(function() return proxy.accepted == 1 and next(proxy.threads) == nil end)
     local text, status = interpreter.finish(output)
     proxy:close()
     assert.equal(0, status, text)

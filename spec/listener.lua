@@ -1,5 +1,5 @@
---- A server in the test's own process, for responses that no proper server sends. A function says what it does to each
---- connection; it runs while the driver waits, since the listener wraps the driver.
+--- A server in the test's own process, for responses that no proper server sends. A function, the handler, serves each
+--- connection. It runs while the driver waits, because the listener wraps the driver.
 ---
 ---     local server = listener.open(function(peer)
 ---       peer:head()
@@ -70,15 +70,17 @@ end
 
 function Peer:close()
   self.socket:close()
+  self.listener.peers[self] = nil
 end
 
---- Waits until the other side closes.
+--- Waits until the other side closes, and closes.
 function Peer:wait_for_close()
   repeat
     local _, problem = self.socket:receive(1)
     if problem ~= "closed" then coroutine.yield() end
   until problem == "closed"
   self.listener.closed = self.listener.closed + 1
+  self:close()
 end
 
 --- Relays bytes to and from a port of this machine, until one side closes.
@@ -108,8 +110,8 @@ end
 local Listener = {}
 Listener.__index = Listener
 
---- @param handler function|nil called in a coroutine per connection, with the peer and the number of the connection;
----   without one, no connection is accepted
+--- @param handler function|nil called in a coroutine per connection, with the peer and the number of the connection; a
+---   connection that it leaves open is closed with the listener. Without a handler, no connection is accepted
 --- @return table listener url, port, heads (of the requests, in order), accepted and closed (numbers of connections)
 function listener.open(handler)
   local server = assert(socket.bind("127.0.0.1", 0))
@@ -117,8 +119,9 @@ function listener.open(handler)
   local _, port = server:getsockname()
   return setmetatable({
     server = server, port = tonumber(port), url = "http://127.0.0.1:" .. port,
-    handler = handler, heads = {}, tasks = {},
-    accepted = 0, closed = 0,
+    handler = handler, heads = {}, accepted = 0, closed = 0,
+    threads = {}, -- number of the connection -> the coroutine of its handler, until it ends
+    peers = {}, -- the peers that are open, as keys
   }, Listener)
 end
 
@@ -130,10 +133,12 @@ function Listener:poll()
     self.accepted = self.accepted + 1
     local peer = setmetatable({ socket = connection, listener = self }, Peer)
     local number = self.accepted
-    self.tasks[number] = { peer = peer, thread = coroutine.create(function() self.handler(peer, number) end) }
+    self.peers[peer] = true
+    self.threads[number] = coroutine.create(function() self.handler(peer, number) end)
   end
-  for _, task in pairs(self.tasks) do
-    if coroutine.status(task.thread) ~= "dead" then assert(coroutine.resume(task.thread)) end
+  for number, thread in pairs(self.threads) do
+    assert(coroutine.resume(thread))
+    if coroutine.status(thread) == "dead" then self.threads[number] = nil end
   end
 end
 
@@ -163,7 +168,7 @@ end
 
 function Listener:close()
   self.server:close()
-  for _, task in pairs(self.tasks) do task.peer:close() end
+  for peer in pairs(self.peers) do peer:close() end
 end
 
 --- Returns a URL of this machine to which no connection can be made, since the queue of its server is full.

@@ -18,7 +18,7 @@ local function new(conditions, options)
   return client.workflows.experiments.runs, client
 end
 
---- Runs functions in a cqueue until all have ended.
+--- Runs functions in a cqueue until all have ended, or for 20 seconds.
 local function loop(...)
   local controller = cqueues.new()
   for index = 1, select("#", ...) do controller:wrap((select(index, ...))) end
@@ -84,7 +84,7 @@ describe("under cqueues, a client", function()
   end)
 
   it("serves two cqueues concurrently, neither of which waits for the other", function()
-    local runs, client = new({ runs = 3, latency = 0.1 }, { timeout = 60 })
+    local runs, client = new({ runs = 3, latency = 0.3 }, { timeout = 60 })
     local count, first, second = 0, cqueues.new(), cqueues.new()
     for _, controller in ipairs { first, second, first } do
       controller:wrap(function()
@@ -97,8 +97,7 @@ describe("under cqueues, a client", function()
     local began, busy = cqueues.monotime(), os.clock()
     loop(function() assert(first:loop()) end, function() assert(second:loop()) end)
     assert.equal(18, count)
-    assert.is_true(cqueues.monotime() - began < 10)
-    assert.is_true(os.clock() - busy < 1)
+    assert.is_true(os.clock() - busy < (cqueues.monotime() - began) / 2) -- it slept most of the time
     client:close()
   end)
 
@@ -155,7 +154,7 @@ describe("under cqueues, a client", function()
 
   it("without references is collected in the middle of a loop, and the loop and later calls go on", function()
     local base = server:scenario { runs = 3 }
-    local began, count = cqueues.monotime(), 0
+    local count = 0
     local function work()
       for round = 1, 6 do
         local client = retab.new { api_key = "k", base_url = base, driver = "cqueues", max_retries = 0, timeout = 8 }
@@ -169,7 +168,6 @@ describe("under cqueues, a client", function()
     end
     loop(work, work, work)
     assert.equal(54, count)
-    assert.is_true(cqueues.monotime() - began < 8)
   end)
 
   it("without references is collected with a cqueue in whose loop it waited", function()
@@ -190,7 +188,7 @@ describe("under cqueues, a client", function()
 
   it("that is closed ends the wait for a retry at once", function()
     local runs, client = new({ fault = "status", code = 503, times = 0, retry_after_ms = "60000" }, { max_retries = 1 })
-    local began, failure = cqueues.monotime(), nil
+    local failure
     loop(function()
       local _, message = runs.list {}
       failure = message
@@ -199,19 +197,16 @@ describe("under cqueues, a client", function()
       client:close()
     end)
     assert.equal("client is closed", failure)
-    assert.is_true(cqueues.monotime() - began < 10)
   end)
 
   it("that is closed during a call, or after one, leaves nothing to wait for", function()
-    for _, latency in ipairs { 0, 10 } do
-      local runs, client = new { latency = latency }
-      local began = cqueues.monotime()
+    for _, latency in ipairs { 0, 60 } do
+      local runs, client = new({ latency = latency }, { timeout = 60 })
       local controller = loop(function() runs.list {} end, function()
         cqueues.sleep(0.05)
         client:close()
       end)
       assert.is_true(controller:empty())
-      assert.is_true(cqueues.monotime() - began < 5)
     end
   end)
 end)

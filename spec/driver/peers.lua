@@ -1,5 +1,5 @@
---- Hostile servers, in a process of their own, so that hosts in any process can call them. The first part of the path
---- names what the server does; a connection that begins with a TLS handshake is closed in the middle of it.
+--- Hostile servers, in a process of their own, so that hosts in any process can send them requests. The first part of
+--- the path names what the server does. A connection that begins with a TLS handshake is closed in the middle of it.
 ---
 ---     scripts/lua VERSION spec/driver/peers.lua DIRECTORY      writes its URL to DIRECTORY/peers
 ---
@@ -92,8 +92,7 @@ end
 --- Responds with the method and the body of the request.
 function behaviours.echo(peer, head)
   local length = tonumber(head:lower():match "content%-length: (%d+)") or 0
-  local body = length > 0 and peer:exactly(length) or ""
-  peer:page(page_of(head, body))
+  peer:page(page_of(head, peer:bytes(length)))
 end
 
 --- Responds with the path of the request.
@@ -107,8 +106,8 @@ local responses = {
     .. '9\r\n{"data":[\r\n00e;x=1\r\n{"id":"run"}]}\r\n0\r\nX: 1\r\n\r\n',
 }
 
---- /mangled/RESPONSE/HOW/COUNT: a response that is right for so many bytes. Then the connection is closed or reset, the
---- rest does not come, or the next byte is another one.
+--- /mangled/RESPONSE/HOW/COUNT: a response whose first COUNT bytes are right. Then the connection is closed or reset,
+--- nothing more comes, or the next byte is changed.
 function behaviours.mangled(peer, head)
   local name, how, count = head:match "^%u+ /mangled/(%l+)/(%l+)/(%d+)"
   local response = responses[name]
@@ -120,6 +119,38 @@ function behaviours.mangled(peer, head)
     local byte = response:byte(count + 1)
     peer:send(string.char(byte % 2 == 0 and byte + 1 or byte - 1) .. response:sub(count + 2))
   end
+end
+
+--- Requests by the name in their path: of `stalls` { requests, closed }, of `together` the number.
+local stalled, arrived = {}, {}
+
+--- /stalls/NAME: responds to a list. It never responds to a request for the next page, and counts those whose
+--- connections were closed.
+function behaviours.stalls(peer, head)
+  if not head:find "^%u+ %S+[?&]after=" then
+    return peer:page '{"data":[{"id":"run_1"}],"list_metadata":{"before":null,"after":"run_1"}}'
+  end
+  local name = head:match "^%u+ /stalls/([%w_]+)"
+  local seen = stalled[name] or { requests = 0, closed = 0 }
+  stalled[name] = seen
+  seen.requests = seen.requests + 1
+  peer:wait_for_close()
+  seen.closed = seen.closed + 1
+end
+
+--- /stalls_seen/NAME: responds with what a server of `stalls` has counted.
+function behaviours.stalls_seen(peer, head)
+  local seen = stalled[head:match "^%u+ /stalls_seen/([%w_]+)"] or { requests = 0, closed = 0 }
+  peer:page(('{"requests":%d,"closed":%d}'):format(seen.requests, seen.closed))
+end
+
+--- /together/NAME/COUNT: responds to no list before COUNT of them have arrived. The id of its run is the limit.
+function behaviours.together(peer, head)
+  local name, count = head:match "^%u+ /together/([%w_]+)/(%d+)"
+  arrived[name] = (arrived[name] or 0) + 1
+  while arrived[name] < tonumber(count) do coroutine.yield() end
+  peer:page(('{"data":[{"id":"run_%s"}],"list_metadata":{"before":null,"after":null}}'):format(
+    head:match "^%u+ %S+[?&]limit=(%d+)"))
 end
 
 -- ---- a server of creations that cuts its connections ------------------------------------------------
@@ -175,19 +206,7 @@ function behaviours.cuts_seen(peer, head)
   peer:page(('{"connections":%d,"keys":%d,"most":%d}'):format(cuts.accepted, keys, most))
 end
 
---- Reads so many bytes of a body.
-local function exactly(peer, length)
-  local text = ""
-  while #text < length do
-    local bytes, problem, part = peer.socket:receive(length - #text)
-    text = text .. (bytes or part or "")
-    if problem == "timeout" then coroutine.yield() elseif problem then return text end
-  end
-  return text
-end
-
 local function converse(peer)
-  peer.exactly = exactly
   local head = peer:head()
   while head do
     local behaviour = behaviours[head:match "^%u+ /([%w_]+)"]
@@ -202,13 +221,8 @@ listeners[1] = listener.open(function(peer, number)
     peer:wait_for_close()
     os.exit(0)
   end
-  local first, problem
-  repeat
-    first, problem = peer.socket:receive(1)
-    if not first and problem == "timeout" then coroutine.yield() end
-  until first or problem ~= "timeout"
-  if first == "\22" then return peer:close() end -- a TLS handshake
-  peer.part = first
+  peer.part = peer:bytes(1)
+  if peer.part == "\22" then return peer:close() end -- a TLS handshake
   converse(peer)
 end)
 
