@@ -1,4 +1,5 @@
---- log.lua: writes the lines of the option `debug` to stderr, to nginx's error log, or to Neovim's messages.
+--- log.lua: writes the lines of the option `debug`: in nginx to the error log, in Neovim to the messages, elsewhere to
+--- stderr.
 local log = {}
 
 --- Writes a line to the host's log.
@@ -14,9 +15,9 @@ function log.write(line)
   end
 end
 
---- Returns the function that takes the lines.
---- @param option boolean|function|nil
---- @return function|nil sink takes a line
+--- Returns the function that gets the lines.
+--- @param option boolean|function|nil the option `debug`
+--- @return function|nil sink
 function log.sink(option)
   if type(option) == "function" then return option end
   return option and log.write or nil

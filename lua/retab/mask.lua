@@ -2,20 +2,20 @@
 --- knows nothing of errors or requests.
 local mask = {}
 
---- Shorter keys are not looked for: they would be found inside ordinary words.
+--- Shorter keys are not replaced, because they can be part of ordinary words.
 local shortest_key = 4
 
-local shown_instead = "***"
+local replacement = "***"
 
---- Bytes of one byte of the key in its longest usual spelling, such as \\\\u002b.
+--- The most bytes that spell one byte of the key in usual text, such as \\\\u002b.
 local longest_spelling = 12
 
 local longest_character = 4 -- bytes in UTF-8
 
 local entities = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;", ["'"] = "&apos;" }
 
---- Returns the position of the last byte of an encoding of `byte` that begins at `position`, or nil: after backslashes,
---- as \u002b, as %2B, as %252B (encoded twice), or as an HTML entity.
+--- Returns the position at which an encoding of `byte` ends that begins at `position`, or nil. The encodings are
+--- backslashes before the byte, \u002b, %2B, %252B (encoded twice), and HTML entities.
 local function match_encoded(text, position, byte)
   local first = text:byte(position)
   if first == 92 then -- backslash
@@ -44,7 +44,8 @@ local function match_plain(text, position, byte)
   return text:byte(position) == byte and position or nil
 end
 
---- Tries one way to read a byte of the key before another. Returns the position of the key's last byte, or nil.
+--- Returns the position at which a key ends that begins at `position`, or nil. Each byte is matched by the function
+--- `first`, or else by the function `second`.
 local function match_by(text, position, key, first, second)
   for index = 1, #key do
     local byte = key:byte(index)
@@ -55,8 +56,8 @@ local function match_by(text, position, key, first, second)
   return position - 1
 end
 
---- Returns the position of the last byte of a key that begins at `position`, or nil. A key with an ampersand, a percent
---- sign or a backslash can itself look encoded.
+--- Returns the position at which a key ends that begins at `position`, or nil. It tries both orders, because a key with
+--- an ampersand, a percent sign or a backslash can itself look encoded.
 local function match_key(text, position, key)
   return match_by(text, position, key, match_encoded, match_plain)
     or match_by(text, position, key, match_plain, match_encoded)
@@ -80,13 +81,13 @@ local function mask_text(text, key)
     position = last and from or position + 1
   end
   if from == 1 then return text end
-  return table.concat(pieces, shown_instead) .. shown_instead .. text:sub(from)
+  return table.concat(pieces, replacement) .. replacement .. text:sub(from)
 end
 
---- Replaces the key in a string, and in the keys and values of a table, however deep. Other values are returned
+--- Replaces the API key in a string, and in the names and values of a table, at any depth. Returns other values
 --- unchanged.
 --- @param value any
---- @param key string|string[]|nil the API key, or several; keys of fewer than 4 bytes are not looked for
+--- @param key string|string[]|nil one or several; keys of fewer than 4 bytes are not replaced
 --- @return any
 function mask.apply(value, key)
   if type(key) == "table" then
@@ -101,8 +102,8 @@ function mask.apply(value, key)
   return masked
 end
 
---- Returns the beginning of a text, with the keys replaced. The rest is not read, however long the text is. The end has
---- no part of a key, and it has the whole character at `length`, so that the caller can cut there.
+--- Returns the beginning of a text, with the keys replaced. It reads no more of a long text than it needs. The result
+--- does not end in the middle of a key, or of the character at `length`: the caller can cut it there.
 --- @param text string
 --- @param keys string|string[]|nil
 --- @param length integer
@@ -117,7 +118,7 @@ function mask.beginning(text, keys, length)
   return (mask.apply(text:sub(1, read), keys):sub(1, -margin - 1))
 end
 
---- Returns a copy of headers for a hook. A header that is a key is masked, however short the key is.
+--- Returns a copy of headers for a hook. A value that is a key is replaced, however short the key is.
 --- @param headers table
 --- @param keys string[]
 --- @return table
@@ -125,7 +126,7 @@ function mask.headers(headers, keys)
   local copied = {}
   for name, value in pairs(headers) do
     for _, key in ipairs(keys) do
-      if value == key or value == "Bearer " .. key then value = shown_instead end
+      if value == key or value == "Bearer " .. key then value = replacement end
     end
     copied[mask.apply(name, keys)] = mask.apply(value, keys)
   end

@@ -1,14 +1,14 @@
---- Loads the two C modules. If one does not load, the error says in a few lines what is wrong and what to do. It must
---- not know what the modules offer.
+--- Loads the two C modules. If one does not load, the error says in a few lines what is wrong and what to do. This file
+--- does not know what the modules do.
 ---
 ---     local core = require("retab.native").core()
 local native = {}
 
---- The version of the Lua files. Both C modules must have the same one, from csrc/version.h.
+--- The version of the Lua files. Both C modules must have the same version: that of csrc/version.h.
 local version = "0.2.0"
 
 local lua = rawget(_G, "jit") and "LuaJIT" or _VERSION
---- The version of the ABI, which names the build directory and is what LuaRocks takes.
+--- The version of Lua as build directories and LuaRocks have it. That of LuaJIT is 5.1.
 local abi = _VERSION:match "%d+%.%d+"
 
 local function how_to_build()
@@ -46,20 +46,20 @@ Then remove the other one from package.path or package.cpath.]])
     :format(version, name, found or "0.1.0 or earlier", how_to_build())
 end
 
---- Lua's own message that a module was not found starts so, and goes on with every path.
+--- Returns true if the message is Lua's own about a module that was not found: it lists all paths.
 local function is_not_found(message, name)
   return message:find("module '" .. name .. "' not found", 1, true) ~= nil
 end
 
---- Returns true if the loader or the module itself found that it is not for this Lua. The words are those of glibc,
---- musl and macOS, and of luaL_checkversion.
+--- Returns true if the reason is that the module is for another Lua, in the words of the dynamic loader (glibc, musl,
+--- macOS) or of luaL_checkversion.
 local function is_for_another_lua(reason)
   local symbol = reason:find "undefined symbol: luaL?_" or reason:find "luaL?_%w+: symbol not found"
     or reason:find "ymbol not found[^\n]*_luaL?_"
   return symbol or reason:find "version mismatch" or reason:find "multiple Lua VMs" or reason:find "numeric types"
 end
 
---- Returns true if the loader did not find libcurl, in the words of glibc, musl and macOS.
+--- Returns true if the reason is that libcurl was not found, in the words of the dynamic loader.
 local function is_without_libcurl(reason)
   return reason:find "libcurl[^\n]*cannot open shared object" or reason:find "loading shared library libcurl"
     or reason:find "Library not loaded[^\n]*libcurl"
@@ -74,7 +74,7 @@ local function explain(name, message)
   return ("%s does not load: %s"):format(path or name, reason)
 end
 
---- Loads a module. `field` is where it has the version of this library.
+--- Loads a module, whose `field` is the version of this library.
 local function load(name, field)
   local ok, module = pcall(require, name)
   if not ok then error(explain(name, tostring(module)), 0) end
@@ -89,17 +89,17 @@ function native.core()
   return load("retab.core", "version")
 end
 
---- Returns the module `retab.curl`, and loads libcurl with it. A program that has a transport of its own and no libcurl
---- has `require "retab.curl"` return false: package.preload["retab.curl"] = function() return false end.
---- @return table|false curl
+--- Returns the module `retab.curl`, and loads libcurl with it.
+--- @return table|false curl false in a program that declares that it has no libcurl:
+---   package.preload["retab.curl"] = function() return false end
 --- Raises a string of at most three lines if it does not load, or has another version than the Lua files.
 function native.curl()
   return load("retab.curl", "library") -- its `version` is that of libcurl
 end
 
---- The same for a driver that needs it.
+--- Returns the module `retab.curl` for a driver that needs it.
 --- @return table curl
---- Raises also where the program has no libcurl.
+--- Raises as native.curl does, and if the program has no libcurl.
 function native.transport()
   local curl = native.curl()
   if not curl then

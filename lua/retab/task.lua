@@ -1,14 +1,14 @@
---- Coroutines that wait: what the drivers of event loops share.
+--- Coroutines that wait, and their errors: what drivers share.
 local task = {}
 
---- Returns true if the caller runs in a coroutine that may be suspended. Lua 5.3 and later know it exactly; before them
---- a C function on the coroutine's stack shows only when the coroutine yields: see task.suspend.
+--- Returns true if the caller runs in a coroutine that can yield. Lua 5.1 and 5.2 do not know whether a C function on
+--- the coroutine's stack forbids it: there task.suspend finds out.
 task.can_yield = coroutine.isyieldable or function()
   local thread, is_main = coroutine.running()
   return thread ~= nil and not is_main
 end
 
---- Returns the running coroutine; "main" outside of any in Lua 5.1, which has no value for that.
+--- Returns the running coroutine. Lua 5.1 has no value for the main one: there "main" is returned.
 function task.running()
   return coroutine.running() or "main"
 end
@@ -19,8 +19,8 @@ function task.is_alive(thread)
   return thread == "main" or coroutine.status(thread) ~= "dead"
 end
 
---- Yields. Returns false if a C function on the stack forbids it. PUC 5.1 raises an error instead: its pcall is such a
---- C function itself.
+--- Yields. Returns false if a C function on the stack forbids it. PUC 5.1 raises an error instead: there no pcall can
+--- catch it, because pcall itself is such a C function.
 local function yield()
   coroutine.yield()
   return true
@@ -30,25 +30,25 @@ if rawget(_G, "jit") or _VERSION == "Lua 5.2" then
   function yield() return (pcall(coroutine.yield)) end
 end
 
---- What reports the errors of spawned coroutines, by coroutine.
+--- Spawned coroutine -> the function that reports its error.
 local reports = setmetatable({}, { __mode = "k" })
 
---- Resumes a coroutine. An error that nothing in it caught goes, with its traceback, to the report of a spawned
---- coroutine; otherwise it is raised here, and the event loop that called shows it in its own way.
+--- Resumes a coroutine. An uncaught error of a spawned coroutine is reported with its traceback. That of any other
+--- coroutine is raised here, and the event loop that called shows it in its own way.
 local function resume(thread, ...)
   local ok, problem = coroutine.resume(thread, ...)
   if ok then return end
   local message = tostring(problem)
-  if debug then message = debug.traceback(thread, message) end -- a sandbox can be without it
+  if debug then message = debug.traceback(thread, message) end -- a sandbox can lack it
   local report = reports[thread]
   if not report then error(message, 0) end
   report(message)
 end
 
---- Suspends the running coroutine until `done()`.
+--- Suspends the running coroutine until `done()`. If other code resumes it earlier, it is suspended again.
 --- @param done function
---- @param arm function called with the function that resumes, which the event calls once. Other code may resume the
----   coroutine meanwhile: it is suspended again until `done()`, and what it waits for afterwards is left alone.
+--- @param arm function gets a function that resumes the coroutine; an event calls that one when `done()` is true. It
+---   does nothing if the coroutine does not wait here any more.
 --- @return boolean suspended false if the coroutine cannot yield here
 function task.suspend(done, arm)
   local thread, suspended = coroutine.running(), true
@@ -61,14 +61,14 @@ function task.suspend(done, arm)
   return waited
 end
 
---- Calls `f` when the returned value is collected, or when the Lua state closes: then finalizers run in the reverse
---- order of creation, so that the guard still finds what was created before it. What `f` raises is dropped: LuaJIT
---- can crash where a finalizer raises. Lua 5.1 has no `__gc` for tables.
+--- Calls `f` when the returned guard is collected, or when the Lua state closes. On closing, finalizers run in the
+--- reverse order of creation: what was created before the guard is still usable in `f`. An error of `f` is ignored,
+--- because LuaJIT can crash if a finalizer raises one.
 --- @param f function
 --- @return any guard
 function task.on_collect(f)
   local function finalize() pcall(f) end
-  if not newproxy then return setmetatable({}, { __gc = finalize }) end
+  if not newproxy then return setmetatable({}, { __gc = finalize }) end -- Lua 5.1 has no __gc for tables
   local guard = newproxy(true)
   getmetatable(guard).__gc = finalize
   return guard
