@@ -694,8 +694,8 @@ case("the method and the body of a request reach the server", function(host)
   driver.close()
 end)
 
-case("the timeout bounds a header and a body that trickle in", function(host)
-  for _, name in ipairs { "header_drips", "body_drips" } do
+case("the timeout bounds a header and a body that arrive slowly", function(host)
+  for _, name in ipairs { "header_drips", "body_drips", "chunk_drips", "unsized_drips" } do
     local runs, client = new_at(host, peer_of(host, name), { timeout = long })
     assert_ends_after(host, 0.3, function()
       local page, _, err = runs.list({}, { timeout = 0.3 })

@@ -186,19 +186,6 @@ describe("under cqueues, a client", function()
     client:close()
   end)
 
-  it("that is closed ends the wait for a retry at once", function()
-    local runs, client = new({ fault = "status", code = 503, times = 0, retry_after_ms = "60000" }, { max_retries = 1 })
-    local failure
-    loop(function()
-      local _, message = runs.list {}
-      failure = message
-    end, function()
-      cqueues.sleep(0.05)
-      client:close()
-    end)
-    assert.equal("client is closed", failure)
-  end)
-
   it("that is closed during a call, or after one, leaves nothing to wait for", function()
     for _, latency in ipairs { 0, 60 } do
       local runs, client = new({ latency = latency }, { timeout = 60 })

@@ -172,19 +172,6 @@ function in_nginx.describe(driver, server)
       assert.equal("", server:logged())
     end)
 
-    it("goes on after clients that nobody closed are collected with calls under way", function()
-      local url = upstream:scenario { runs = 100, latency = 0.01 }
-      for _ = 1, 3 do assert.equal("7", (server:get("/drops", { driver = driver, url = url }))) end
-      assert.equal("", server:logged())
-    end)
-
-    it("ends calls as cancelled when the driver is closed, and sends nothing afterwards", function()
-      local url = upstream:scenario { runs = 3, latency = 15 }
-      local closed = "cancelled: client is closed\n"
-      assert.equal(closed .. closed, (server:get("/closes", { driver = driver, url = url .. "/v1/runs" })))
-      assert.equal("", server:logged())
-    end)
-
     it("writes nothing to the error log while it is busy", function()
       local url = upstream:scenario { runs = 100 }
       for _ = 1, 3 do assert_right(open_lists(url)) end
@@ -195,111 +182,6 @@ function in_nginx.describe(driver, server)
       local url = upstream:scenario { runs = 3, fault = "status", code = 503, times = 1, retry_after_ms = "0" }
       assert.equal("3", (server:get("/retries", { driver = driver, url = url })))
       assert.equal("", server:logged())
-    end)
-
-    describe("with a hostile server", function()
-      --- Returns what /exchange prints of a request to a listener with this handler.
-      local function exchange(handler, args)
-        local peer = listener.open(handler)
-        local scheme = args and args.scheme or "http"
-        local sent = { driver = driver, url = peer.url:gsub("^http", scheme) .. "/v1" }
-        for name, value in pairs(args or {}) do sent[name] = value end
-        local connection = server:open("/exchange", sent)
-        peer:poll_until(function() return #socket.select({ connection }, nil, 0) == 1 end)
-        local body = server.response(connection)
-        peer:close()
-        return body, peer
-      end
-
-      --- Returns a handler that sends `first`, and then `text` again and again, after so many seconds each.
-      local function dripping(first, text, seconds)
-        return function(peer)
-          peer:head()
-          local going = peer:send(first)
-          while going do
-            local due = socket.gettime() + seconds
-            while socket.gettime() < due do coroutine.yield() end
-            going = peer:send(text)
-          end
-        end
-      end
-
-      local ok = "HTTP/1.1 200 OK\r\n"
-
-      it("stops at the size or the time of a header line that never ends", function()
-        local before = tonumber((server:get "/memory"))
-        local kind = exchange(dripping(ok .. "X: ", ("x"):rep(65536), 0), { timeout = 2 })
-        assert.is_true(kind == "too_large" or kind == "connection", kind) -- libcurl has a limit per line of its own
-        assert.is_true(tonumber((server:get "/memory")) - before < 32 * 1024)
-      end)
-
-      it("stops at a header of more than 256 KiB", function()
-        local header = ok .. ("X: 1234567890\r\n"):rep(20000) .. "Content-Length: 2\r\n\r\n{}"
-        assert.equal("too_large", (exchange(function(peer)
-          peer:head()
-          peer:send(header)
-          peer:wait_for_close()
-        end)))
-      end)
-
-      for name, first in pairs {
-        header = ok .. "X: ", body = ok .. "Content-Length: 100000\r\n\r\n", ["body without a length"] = ok .. "\r\n",
-      } do
-        it("ends a " .. name .. " that comes in drips after its timeout", function()
-          assert.equal("timeout", (exchange(dripping(first, "x", 0.05), { timeout = 1 })))
-        end)
-      end
-
-      it("ends chunks that come in drips after their timeout", function()
-        assert.equal("timeout", (exchange(dripping(ok .. "Transfer-Encoding: chunked\r\n\r\n", "1\r\nx\r\n", 0.05),
-          { timeout = 1 })))
-      end)
-
-      it("stops at max_body_bytes of a body without an end", function()
-        for _, head in ipairs { "\r\n", "Content-Length: 100000000\r\n\r\n" } do
-          assert.equal("too_large", (exchange(dripping(ok .. head, ("x"):rep(65536), 0), { max_body_bytes = 1e6 })))
-        end
-      end)
-
-      it("skips interim responses, and reads chunks and trailers", function()
-        local text = "HTTP/1.1 103 Early Hints\r\nLink: </>\r\n\r\n" .. ok
-          .. "Transfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n00A\r\n, world!!!\r\n0\r\nX: 1\r\n\r\n"
-        for _, pieces in ipairs { { text }, { text:match "^(.-\r\n)(.*)$" }, { text:match "^(.*hel)(.*)$" } } do
-          assert.equal("200 hello, world!!!", (exchange(function(peer)
-            peer:head()
-            for _, piece in ipairs(pieces) do
-              peer:send(piece)
-              local due = socket.gettime() + 0.02
-              while socket.gettime() < due do coroutine.yield() end
-            end
-            peer:wait_for_close()
-          end)))
-        end
-      end)
-
-      it("sends the body of a POST", function()
-        local received
-        local body = exchange(function(peer)
-          peer:head()
-          received = peer:bytes(7)
-          peer:page "{}"
-          peer:wait_for_close()
-        end, { method = "POST", body = '{"a":1}' })
-        assert.equal("200 {}", body)
-        assert.equal('{"a":1}', received)
-      end)
-
-      it("reports a connection that breaks in the TLS handshake or in a header as a connection failure", function()
-        assert.equal("connection", (exchange(function(peer)
-          repeat coroutine.yield() until peer.socket:receive(1)
-          peer:close()
-        end, { scheme = "https" })))
-        assert.equal("connection", (exchange(function(peer)
-          peer:head()
-          peer:send(ok .. "Content-Ty")
-          peer:close()
-        end)))
-      end)
     end)
 
     it("leaks no descriptors where the code is not cached", function()

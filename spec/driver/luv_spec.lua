@@ -193,25 +193,6 @@ describe("under luv, a call", function()
     uv.run() -- until nothing is left to do
   end)
 
-  it("ends its wait for a retry at once when the client is closed", function()
-    local runs, client = new({ fault = "status", code = 503, times = 0, retry_after_ms = "60000" }, { max_retries = 1 })
-    local failure, is_late, timer, alarm = nil, false, uv.new_timer(), uv.new_timer()
-    alarm:start(20000, 0, function() is_late = true end)
-    coroutine.wrap(function()
-      local _, message = runs.list {}
-      failure = message
-      alarm:stop()
-    end)()
-    timer:start(50, 0, function()
-      timer:close()
-      client:close()
-    end)
-    uv.run()
-    assert.equal("client is closed", failure)
-    assert.is_false(is_late)
-    alarm:close()
-  end)
-
   it("in a coroutine inside a callback suspends that coroutine only", function()
     local runs, client = new { runs = 3, latency = 0.05 }
     local order, timer = {}, uv.new_timer()

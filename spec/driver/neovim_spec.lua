@@ -174,20 +174,6 @@ describe("in Neovim", function()
     assert.equal(0, status)
   end)
 
-  it("an error in a spawned function shows in the messages, with its traceback", function()
-    local result = run([[
-      local runs, client = new(given.url)
-      client:spawn(function()
-        local page = assert(runs.list {})
-        error("mine of " .. #page.data)
-      end)
-      vim.wait(2000, function() return vim.api.nvim_exec("messages", true):find "mine of 2" end)
-      return vim.api.nvim_exec("messages", true)
-    ]], { url = (server:scenario { runs = 2 }) })
-    assert.is_truthy(result:find("mine of 2", 1, true), result)
-    assert.is_truthy(result:find("stack traceback", 1, true), result)
-  end)
-
   it("an error in a coroutine of the user shows in the messages, with its traceback", function()
     local result = run([[
       local runs = new(given.url)

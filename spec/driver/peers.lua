@@ -56,33 +56,30 @@ local head_of_json = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 local behaviours = {}
 
-function behaviours.header_drips(peer)
-  if not peer:send "HTTP/1.1 200 OK\r\nX-Endless: " then return end
-  while peer:send "x" do sleep(0.02) end
+--- Returns a behaviour that sends `first`, and then `text` again and again, with pauses.
+local function dripping(first, text)
+  return function(peer)
+    if not peer:send(first) then return end
+    while peer:send(text) do sleep(0.02) end
+  end
 end
 
-function behaviours.body_drips(peer)
-  if not peer:send(head_of_json .. "Content-Length: 1000000\r\n\r\n") then return end
-  while peer:send " " do sleep(0.02) end
+behaviours.header_drips = dripping("HTTP/1.1 200 OK\r\nX-Endless: ", "x")
+behaviours.body_drips = dripping(head_of_json .. "Content-Length: 1000000\r\n\r\n", " ")
+behaviours.chunk_drips = dripping(head_of_json .. "Transfer-Encoding: chunked\r\n\r\n", "1\r\n \r\n")
+behaviours.unsized_drips = dripping(head_of_json .. "\r\n", " ")
+
+--- Returns a behaviour that sends `first`, and then `text` again and again, as fast as it is read.
+local function endless(first, text)
+  return function(peer)
+    if not peer:send(first) then return end
+    while peer:send(text) do coroutine.yield() end
+  end
 end
 
-function behaviours.endless_header(peer)
-  if not peer:send "HTTP/1.1 200 OK\r\n" then return end
-  local lines = ("X-Endless: " .. ("x"):rep(1000) .. "\r\n"):rep(16)
-  while peer:send(lines) do coroutine.yield() end
-end
-
-function behaviours.endless_line(peer)
-  if not peer:send "HTTP/1.1 200 OK\r\nX-Endless: " then return end
-  local piece = ("x"):rep(16384)
-  while peer:send(piece) do coroutine.yield() end
-end
-
-function behaviours.endless_body(peer)
-  if not peer:send(head_of_json .. "Connection: close\r\n\r\n") then return end
-  local piece = (" "):rep(16384)
-  while peer:send(piece) do coroutine.yield() end
-end
+behaviours.endless_header = endless("HTTP/1.1 200 OK\r\n", ("X-Endless: " .. ("x"):rep(1000) .. "\r\n"):rep(16))
+behaviours.endless_line = endless("HTTP/1.1 200 OK\r\nX-Endless: ", ("x"):rep(16384))
+behaviours.endless_body = endless(head_of_json .. "Connection: close\r\n\r\n", (" "):rep(16384))
 
 function behaviours.interim(peer, head)
   peer:send "HTTP/1.1 102 Processing\r\nX-Interim: 1\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"

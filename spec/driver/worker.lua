@@ -117,30 +117,6 @@ function asked.timer(args)
   end))
 end
 
---- Sends a request through a driver alone, and prints the status and the body, or the kind of the error.
-local drivers = {}
-
-local function driver_of(args)
-  drivers[args.driver] = drivers[args.driver] or require("retab.driver." .. args.driver).new { max_connections = 4 }
-  return drivers[args.driver]
-end
-
-local function request_of(args)
-  return {
-    method = args.method or "GET", url = args.url, headers = { Accept = "application/json" }, body = args.body,
-    timeout = tonumber(args.timeout) or 30, connect_timeout = 10, expires = math.huge,
-    max_body_bytes = tonumber(args.max_body_bytes) or 1e6, direct = true,
-  }
-end
-
-function asked.exchange(args)
-  local driver = driver_of(args)
-  local ticket, unsent = driver.send(request_of(args))
-  if not ticket then return ngx.print(unsent.kind) end
-  local response, err = driver.await(ticket)
-  if response then ngx.print(response.status, " ", response.body) else ngx.print(err.kind) end
-end
-
 --- Lists with a retry after no delay at all.
 function asked.retries(args)
   local client = require "retab".new { api_key = "k", base_url = args.url, driver = args.driver, max_retries = 1 }
@@ -189,47 +165,6 @@ function asked.exits(args)
   ngx.sleep(0.02)
   ngx.print "exits"
   ngx.exit(200)
-end
-
---- Drops clients that nobody closed, with calls under way and a page prefetched.
-function asked.drops(args)
-  for index = 1, 20 do
-    local client = require "retab".new { api_key = "k", base_url = args.url, driver = args.driver, max_retries = 0 }
-    local it = client.workflows.experiments.runs.iter({ limit = 5 }, { prefetch = 2 })
-    assert(it:next())
-    if index % 3 == 0 then client:close() end
-    client, it = nil, nil -- luacheck: ignore 311
-    if index % 2 == 0 then collectgarbage() end
-    ngx.sleep(0.001)
-  end
-  collectgarbage()
-  collectgarbage()
-  ngx.print(#assert(shared_client(args).workflows.experiments.runs.list { limit = 7 }).data)
-end
-
---- Closes a driver while a light thread awaits a response.
-function asked.closes(args)
-  local driver = require("retab.driver." .. args.driver).new { max_connections = 1 }
-  local seen = {}
-  local waiter = ngx.thread.spawn(function()
-    local _, err = driver.await(driver.send(request_of(args)))
-    seen[1] = err
-  end)
-  ngx.sleep(0.05)
-  driver.close()
-  assert(ngx.thread.wait(waiter))
-  local _
-  _, seen[2] = driver.send(request_of(args))
-  for index = 1, 2 do ngx.print(seen[index].kind, ": ", seen[index].message, "\n") end
-end
-
---- Prints how many KiB the worker has in memory.
-function asked.memory()
-  collectgarbage()
-  for line in io.lines "/proc/self/status" do
-    local size = line:match "^VmRSS:%s*(%d+)"
-    if size then ngx.print(size) end
-  end
 end
 
 function asked.descriptors()
