@@ -37,7 +37,7 @@ local function collect()
 end
 
 describe("the blocking driver", function()
-  it("moves every request while one is awaited", function()
+  it("lets all requests make progress while one is awaited", function()
     local driver = blocking.new { max_connections = 8 }
     local base = server:scenario { runs = 1, latency = 0.02 }
     local tickets = {}
@@ -49,7 +49,7 @@ describe("the blocking driver", function()
     driver.close()
   end)
 
-  it("moves every request while it sleeps", function()
+  it("lets all requests make progress while it sleeps", function()
     local driver = blocking.new { max_connections = 1 }
     local base, id = server:scenario { runs = 1 }
     local first, second = driver.send(request_to(base)), driver.send(request_to(base))
@@ -103,7 +103,7 @@ describe("the blocking driver", function()
     driver.close()
   end)
 
-  it("sleeps no shorter than it should", function()
+  it("does not sleep too briefly", function()
     local driver = blocking.new { max_connections = 1 }
     for _, seconds in ipairs { 0, 0.001, 0.05 } do
       local began = curl.clock()
@@ -137,8 +137,8 @@ describe("the blocking driver", function()
       driver.cancel(ticket)
       driver.cancel(ticket)
       assert.is_true(driver.ready(ticket))
-      local answer, err = driver.await(ticket)
-      assert.is_nil(answer)
+      local response, err = driver.await(ticket)
+      assert.is_nil(response)
       assert.equal("cancelled", err.kind)
       driver.cancel(ticket)
     end
@@ -155,8 +155,8 @@ describe("the blocking driver", function()
     driver.close()
     driver.close()
     for index = 1, 4 do
-      local answer, err = driver.await(tickets[index])
-      assert.is_nil(answer)
+      local response, err = driver.await(tickets[index])
+      assert.is_nil(response)
       assert.equal("cancelled", err.kind)
     end
     local ticket, err = driver.send(request_to((stalling())))
@@ -226,7 +226,7 @@ describe("clients, walks and transfers", function()
     assert.equal(40, #assert(client.workflows.experiments.runs.list { limit = 100 }).data)
   end)
 
-  it("live while something needs them", function()
+  it("are not collected while they are needed", function()
     local plain = server:scenario { runs = 40 }
     local page, it
     do
@@ -255,7 +255,7 @@ describe("clients, walks and transfers", function()
     ["leaves a coroutine in the middle"] = "coroutine.wrap(function() runs.pages{}:next() coroutine.yield(1) end)()",
   }
   for ending, code in pairs(endings) do
-    it("end well in a program that " .. ending, function()
+    it("do not disturb the end of a program that " .. ending, function()
       local printed, status = interpreter.run(([[
         driver = require "retab.driver.blocking".new { max_connections = 2 }
         tickets = {}

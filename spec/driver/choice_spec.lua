@@ -1,4 +1,4 @@
---- The driver that a client gets: by the host, by name, or a table of the user.
+--- The driver that a client chooses: that of the host, one by its name, or a table of the user.
 local retab = require "retab"
 local scripted = require "spec.scripted_driver"
 
@@ -40,7 +40,7 @@ describe("the driver", function()
     return made
   end
 
-  it("is blocking in a plain script, and one for all calls", function()
+  it("is blocking in a plain script, and is created once", function()
     local drivers = chosen {}
     assert.equal(1, #drivers)
     assert.equal("blocking", drivers[1].name)
@@ -50,7 +50,7 @@ describe("the driver", function()
     assert.equal("luv", chosen({ vim = {} })[1].name)
   end)
 
-  it("is ngx in nginx without lua-resty-http, also where vim exists", function()
+  it("is ngx in nginx without lua-resty-http, also if there is a global vim", function()
     package.loaded["resty.http"] = nil
     local preload = package.preload["resty.http"]
     package.preload["resty.http"] = function() error "broken" end
@@ -59,7 +59,7 @@ describe("the driver", function()
     assert.equal("ngx", name)
   end)
 
-  it("is resty in nginx where lua-resty-http loads", function()
+  it("is resty in nginx if lua-resty-http loads", function()
     package.loaded["resty.http"] = {}
     assert.equal("resty", chosen({ ngx = {} })[1].name)
   end)
@@ -100,14 +100,14 @@ describe("the driver", function()
     assert.equal(1, closed)
   end)
 
-  it("of an unknown name raises at the line of the caller, and lists the names", function()
+  it("of an unknown name raises an error at the caller's line that lists the names", function()
     local ok, message = pcall(function() retab.new { api_key = "k", driver = "libev" } end)
     assert.is_false(ok)
     assert.is_truthy(message:find("choice_spec.lua", 1, true), message)
     for _, name in ipairs(names) do assert.is_truthy(message:find(name, 1, true), message) end
   end)
 
-  it("that lacks a function raises, and names it", function()
+  it("that lacks a function raises an error that names the function", function()
     for _, missing in ipairs { "send", "await", "cancel", "sleep", "now" } do
       local driver = scripted.new {}
       driver[missing] = nil

@@ -16,7 +16,7 @@ local function case(name, f)
   cases[#cases + 1] = { name = name, run = f }
 end
 
---- How the message of a pending case begins, in whatever host it was raised.
+--- The beginning of the message of a pending case, which can come from a host in another process.
 local pending_mark = "pending: "
 
 --- Ends the case as pending unless the host can run it.
@@ -149,7 +149,7 @@ local function assert_ends_after(host, seconds, f)
   assert.is_true(over < patience, ("ended %g s late"):format(over))
 end
 
---- Collects also what finalizers of the first collections released.
+--- Collects garbage, also that which only finalizers release.
 local function collect()
   for _ = 1, 3 do collectgarbage() end
 end
@@ -206,7 +206,7 @@ case("a walk returns every run once, in order, over one connection", function(ho
   client:close()
 end)
 
-case("a for loop waits as a call does", function(host)
+case("a for loop suspends its coroutine as a call does", function(host)
   needs_loops()
   local runs, client = new(host, { runs = 250, latency = 0.01 })
   local count, pages = 0, 0
@@ -217,7 +217,7 @@ case("a for loop waits as a call does", function(host)
   client:close()
 end)
 
-case("a failure raises the error object out of the loop", function(host)
+case("a for loop raises the error object of a failure", function(host)
   needs_loops()
   local runs, client = new(host, { runs = 250, fault = "status", code = 500, at = 2 })
   local count = 0
@@ -230,7 +230,7 @@ case("a failure raises the error object out of the loop", function(host)
   client:close()
 end)
 
-case("errors have the same kinds", function(host)
+case("errors have the same kinds in every host", function(host)
   local kinds = {
     { "validation", { fault = "status", code = 422 } }, { "permission", { fault = "status", code = 403 } },
     { "rate_limit", { fault = "status", code = 429 } }, { "server", { fault = "status", code = 503 } },
@@ -299,7 +299,7 @@ case("the timeout bounds a response that stalls", function(host)
   client:close()
 end)
 
-case("the deadline ends a transfer, and no wait begins that would pass it", function(host)
+case("the deadline ends a request under way, and no retry waits beyond it", function(host)
   local runs, client = new(host, { fault = "stall", times = 0 }, { max_retries = 5, timeout = long })
   assert_ends_after(host, 0.25, function()
     local _, _, err = runs.list({}, { deadline = 0.25 })
@@ -324,7 +324,7 @@ end)
 
 -- ---- prefetched, and cancelled -----------------------------------------------------------------------
 
-case("the next page is requested when a page arrives, and not with prefetch 0", function(host)
+case("the next page is requested when a page arrives, but not with prefetch = 0", function(host)
   for prefetch, expected in pairs { [0] = 1, [1] = 2 } do
     local runs, client, requests = new(host, { runs = 300 })
     local it = runs.iter({}, { prefetch = prefetch })
@@ -549,12 +549,12 @@ case("wait suspends its coroutine only, and reports each change once", function(
   assert.equal("completed", run.lifecycle.status)
   assert.equal("completed", seen[#seen]:match "^%a+")
   for index = 2, #seen do assert.not_equal(seen[index - 1], seen[index]) end
-  assert.is_true(#requests() > #seen + 2, #requests() .. " requests") -- most looks found no change
+  assert.is_true(#requests() > #seen + 2, #requests() .. " requests") -- most responses had no change
   if not host.alone then assert.is_true(ticks > 4, ticks .. " ticks") end
   client:close()
 end)
 
-case("wait survives 429 and 503, and waits as long as the server says", function(host)
+case("wait goes on after 429 and 503, and obeys the delays that the server names", function(host)
   for _, code in ipairs { 429, 503 } do
     local runs, client, requests = new(host, {
       fault = "status", code = code, on = "get", at = 2, times = 2, retry_after_ms = "60",
@@ -568,7 +568,7 @@ case("wait survives 429 and 503, and waits as long as the server says", function
   end
 end)
 
-case("the deadline of wait cuts a request under way", function(host)
+case("the deadline of wait ends a request under way", function(host)
   local runs, client = new(host, { fault = "stall", on = "get", at = 2, times = 0 }, { timeout = long })
   local id = assert(runs.create { experiment_id = "exp_0" }).id
   assert_ends_after(host, 0.25, function()
@@ -651,7 +651,7 @@ case("two clients wait concurrently", function(host)
   second:close()
 end)
 
-case("responses that are there already hold up no other coroutine", function(host)
+case("a coroutine that reads responses which have arrived does not hold up the others", function(host)
   needs_coroutines(host)
   local driver, request = new_driver(host, { max_connections = 50 })
   local base = host.url .. scenario.encode { id = id_of(host), runs = 1 }
@@ -706,9 +706,9 @@ case("the timeout bounds a header and a body that arrive slowly", function(host)
   end
 end)
 
-case("a header without end is refused", function(host)
+case("an endless header is refused", function(host)
   for name, kinds in pairs { endless_header = { too_large = true },
-      endless_line = { too_large = true, connection = true } } do -- libcurl refuses such a line by itself
+      endless_line = { too_large = true, connection = true } } do -- libcurl has its own limit for a line
     local runs, client = new_at(host, peer_of(host, name))
     local page, message, err = runs.list {}
     assert.is_nil(page)
@@ -717,7 +717,7 @@ case("a header without end is refused", function(host)
   end
 end)
 
-case("a body without end is refused beyond max_body_bytes", function(host)
+case("an endless body is refused beyond max_body_bytes", function(host)
   local runs, client = new_at(host, peer_of(host, "endless_body"), { max_body_bytes = 100000 })
   local page, _, err = runs.list {}
   assert.is_nil(page)
@@ -725,7 +725,7 @@ case("a body without end is refused beyond max_body_bytes", function(host)
   client:close()
 end)
 
-case("a response that goes wrong at any byte ends its request, and disturbs no other one", function(host)
+case("a response that goes wrong at any byte ends its request, and does not disturb others", function(host)
   local kinds = { closed = "connection", reset = "connection", stalled = "timeout" }
   local possible = { connection = true, timeout = true, decode = true, too_large = true }
   local driver, request = new_driver(host, { max_connections = 64 })
@@ -776,7 +776,7 @@ case("a connection that breaks in the TLS handshake is a failure of the connecti
   client:close()
 end)
 
-case("the work of the reader counts against no timeout", function(host)
+case("no timeout counts the time in which the caller works", function(host)
   needs(host.driver ~= "resty", "nginx's configuration names the certificates")
   local id = id_of(host)
   local runs, client = new_at(host, host.tls_url .. scenario.encode { id = id, runs = 3 }, {
@@ -847,7 +847,7 @@ case("a call that is abandoned holds up no other call", function(host)
   client:close()
 end)
 
-case("a driver that is closed ends what is awaited, and sends nothing more", function(host)
+case("closing a driver ends its waits, and it sends nothing afterwards", function(host)
   local driver, request = new_driver(host)
   local id = id_of(host)
   local stalled = request(host.url .. scenario.encode { id = id, runs = 3, fault = "stall", times = 0 })
@@ -958,7 +958,7 @@ case("a coroutine that other code resumes goes on waiting", function(host)
   client:close()
 end)
 
-case("a coroutine that other code resumes when its response is there is not resumed again", function(host)
+case("a coroutine that other code resumes when its response is there is not resumed a second time", function(host)
   needs(host.raw, "only the host resumes its coroutines")
   local runs, client = new(host, { runs = 3, fault = "status", code = 503, times = 0, retry_after_ms = "5" })
   for _ = 1, 20 do
@@ -982,7 +982,7 @@ case("a coroutine that other code resumes when its response is there is not resu
   client:close()
 end)
 
---- Returns the environment that busted gives a spec file, the one that calls this: its `pending` ends a running case.
+--- Returns the environment of the spec file that calls this, in which busted puts `pending`: it ends a running case.
 local function environment()
   local compatibility = require "busted.compatibility"
   local level = 2
@@ -993,7 +993,7 @@ local function environment()
   end
 end
 
---- Registers the cases with busted. `run(case, number)` runs one and raises what it raised.
+--- Registers the cases with busted. `run(case, number)` runs one, and raises an error if it failed.
 function contract.describe(name, run)
   local busted, spec = require "busted", environment()
   busted.describe("the driver " .. name, function()

@@ -27,7 +27,7 @@ local function loop(...)
 end
 
 describe("under cqueues, a call", function()
-  it("outside of any cqueue waits", function()
+  it("outside of any cqueue blocks until it is done", function()
     local runs, client = new { runs = 250, latency = 0.02, fault = "status", code = 503, retry_after_ms = "10" }
     assert.equal(20, #assert(runs.list({}, { max_retries = 1 })).data)
     local count, it = 0, runs.iter {}
@@ -36,7 +36,7 @@ describe("under cqueues, a call", function()
     client:close()
   end)
 
-  it("in a coroutine inside a coroutine of a cqueue waits, if auxlib resumes it", function()
+  it("may run in a coroutine inside a cqueue's coroutine, if auxlib resumes it", function()
     local runs, client = new { runs = 250, latency = 0.02 }
     local sizes = {}
     loop(function()
@@ -54,7 +54,7 @@ describe("under cqueues, a call", function()
     client:close()
   end)
 
-  it("raises what its coroutine does not catch out of the loop, with the coroutine", function()
+  it("that raises an uncaught error ends the loop, which returns the error and the coroutine", function()
     local runs, client = new { runs = 2, latency = 0.01 }
     local controller = cqueues.new()
     local function fails_by_this_name(page) error("own of " .. #page.data) end

@@ -1,8 +1,16 @@
---- The hosts in which the contract runs: how each runs a function concurrently, sleeps, and shows errors. Of the
---- library they know only the names of its drivers.
+--- The hosts in which the contract runs: how each runs functions concurrently, sleeps, and shows errors. Of the library
+--- they know only the names of its drivers.
 ---
---- A host is { driver, run(f), spawn(f), sleep(seconds), now(), reported() }. `alone`: a wait blocks the host. `raw`:
---- any code may resume a coroutine. `abandon(f, reached)`: runs `f` until `reached()` and never resumes it again.
+--- A host is a table:
+--- - driver: the name of its driver
+--- - run(f): calls `f` in a coroutine of the host, and returns when `f` has ended; raises its error
+--- - spawn(f): calls `f` in another coroutine
+--- - sleep(seconds): suspends the coroutine
+--- - now(): returns seconds
+--- - reported(): returns the text of the errors that were reported since its last call
+--- - alone: true if a wait blocks the whole host
+--- - raw: true if any code may resume a coroutine
+--- - abandon(f, reached): if there is a way, calls `f` in a coroutine until `reached()`, and never resumes it again
 local host = {}
 
 --- Runs `f` in a coroutine. An error before its first wait goes to `failed`.
@@ -23,7 +31,7 @@ local function catching_stderr(written, f)
   if not results[1] then error(results[2], 0) end
 end
 
---- Returns a function that returns what was written since its last call.
+--- Returns a function that returns the text that was written since its last call.
 local function taking(written)
   return function()
     local text = table.concat(written)
@@ -42,7 +50,7 @@ function host.blocking()
   }
 end
 
---- Plain luv, and Neovim, whose callbacks may not call its API, and whose messages replace standard error.
+--- Plain luv, and Neovim. In Neovim, a callback may not call the API, and messages take the place of standard error.
 function host.luv()
   local nvim = rawget(_G, "vim")
   local uv = nvim and nvim.loop or require "luv"
@@ -148,7 +156,7 @@ function host.cqueues()
   return self
 end
 
---- nginx's Lua module; `error_log` is the path of what it writes there.
+--- nginx with its Lua module, which writes errors to the file `error_log`.
 function host.ngx(driver, error_log)
   local log = assert(io.open(error_log))
   log:seek "end"

@@ -7,7 +7,7 @@ describe("HTTP/1.1 on a cosocket", function()
     return http1.read(scripted_socket.new(type(texts) == "table" and texts or { texts }), max_body_bytes or 1000)
   end
 
-  --- The same response, as a whole and byte by byte.
+  --- Calls `check` with a response as a whole, and byte by byte.
   local function both_ways(text, check)
     check(text)
     local bytes = {}
@@ -69,7 +69,7 @@ describe("HTTP/1.1 on a cosocket", function()
     assert.equal(("x"):rep(5000), response.body)
   end)
 
-  it("reads up to the end of the connection where no length is given", function()
+  it("reads to the end of the connection if there is no length", function()
     both_ways(ok .. "\r\nhello", function(texts)
       local response, reusable = read(texts)
       assert.equal("hello", response.body)
@@ -77,7 +77,7 @@ describe("HTTP/1.1 on a cosocket", function()
     end)
   end)
 
-  it("reads no body where there is none", function()
+  it("reads no body of a status that has none", function()
     local head = "Content-Length: 5\r\n\r\n"
     assert.equal("", read("HTTP/1.1 204 No Content\r\n" .. head).body)
     assert.equal("", read("HTTP/1.1 304 Not Modified\r\n" .. head).body)
@@ -93,7 +93,7 @@ describe("HTTP/1.1 on a cosocket", function()
       end)
   end)
 
-  it("keeps only connections that the server keeps", function()
+  it("reports a connection as reusable only if the server keeps it", function()
     local body = "Content-Length: 0\r\n\r\n"
     for head, expected in pairs {
       [ok .. body] = true, [ok .. "Connection: Close\r\n" .. body] = false, ["HTTP/1.0 200 OK\r\n" .. body] = false,
@@ -103,12 +103,12 @@ describe("HTTP/1.1 on a cosocket", function()
     end
   end)
 
-  it("joins headers that come twice, in any case, and lines that are folded", function()
+  it("joins repeated headers, whatever their case, and folded lines", function()
     local headers = read(ok .. "X-A: 1 \r\nx-a:\t2\r\nX-B: one\r\n  two\r\nX-C:\r\nContent-Length: 0\r\n\r\n").headers
     assert.same({ ["x-a"] = "1, 2", ["x-b"] = "one two", ["x-c"] = "", ["content-length"] = "0" }, headers)
   end)
 
-  it("reads the headers of a whole header's size in linear time", function()
+  it("reads headers of the largest size in linear time", function()
     local began = os.clock()
     assert(read(ok .. "Content-Length: 0\r\n" .. ("a:\r\n"):rep(60000) .. "\r\n"))
     assert(read(ok .. "Content-Length: 0\r\nX:" .. (" "):rep(250000) .. "x" .. "\r\n\r\n"))
@@ -149,7 +149,7 @@ describe("HTTP/1.1 on a cosocket", function()
     assert_failure("timeout", { ok, problem = "timeout" })
   end)
 
-  it("says that the server sent nothing", function()
+  it("marks the error if the server sent nothing", function()
     assert.is_true(assert_failure("connection", {}).silent)
     assert.is_falsy(assert_failure("connection", "H").silent)
     assert.is_falsy(assert_failure("timeout", { problem = "timeout" }).silent)
@@ -171,7 +171,7 @@ describe("HTTP/1.1 on a cosocket", function()
     assert_failure("decode", ok .. "Content-Encoding: gzip\r\nContent-Length: 0\r\n\r\n")
   end)
 
-  it("reads the status of a proxy's response to CONNECT, and not a byte of what follows", function()
+  it("reads the status of a proxy's response to CONNECT, and no byte after it", function()
     local socket = scripted_socket.new { "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 200 Established\r\nX: 1\r\n\r\nTLS" }
     assert.equal(200, http1.read_status(socket))
     assert.equal("TLS", socket:receive(3))

@@ -108,13 +108,13 @@ function in_nginx.describe(driver, server)
     end)
 
     for _, phase in ipairs { "rewrite", "access" } do
-      it("waits in the phase " .. phase, function()
+      it("can wait in the phase " .. phase, function()
         assert.is_truthy(server:get("/phase/" .. phase):find("^waited: "))
       end)
     end
 
     for _, phase in ipairs { "init", "init_worker", "set", "header_filter", "body_filter", "log" } do
-      it("raises in the phase " .. phase .. ", and names what to use there", function()
+      it("raises an error in the phase " .. phase .. " that names what to use there", function()
         server:get("/phase/" .. phase)
         local message
         wait_until(function()
@@ -149,7 +149,7 @@ function in_nginx.describe(driver, server)
       assert.equal("", server:logged())
     end)
 
-    it("goes on with the other calls when light threads are killed in the middle of theirs", function()
+    it("completes the calls of others when light threads are killed in the middle of theirs", function()
       local url = upstream:scenario { runs = 100, latency = 0.2 }
       for _ = 1, 3 do assert.equal("12", (server:get("/kills", { driver = driver, url = url }))) end
       assert.equal("", server:logged())
@@ -178,13 +178,13 @@ function in_nginx.describe(driver, server)
       assert.equal("", server:logged())
     end)
 
-    it("retries at once where the server says so, without a warning in the error log", function()
+    it("retries at once if the server says so, without a warning in the error log", function()
       local url = upstream:scenario { runs = 3, fault = "status", code = 503, times = 1, retry_after_ms = "0" }
       assert.equal("3", (server:get("/retries", { driver = driver, url = url })))
       assert.equal("", server:logged())
     end)
 
-    it("leaks no descriptors where the code is not cached", function()
+    it("leaks no descriptors with lua_code_cache off", function()
       local function descriptors() return tonumber(server:get("/descriptors"):match "%d+$") end
       local function rounds(count)
         for _ = 1, count do
@@ -202,7 +202,7 @@ function in_nginx.describe(driver, server)
       assert.equal("", server:logged())
     end)
 
-    it("survives reloads, with calls in flight", function()
+    it("survives reloads with calls under way", function()
       local url = upstream:scenario { runs = 100, latency = 0.2, log = false }
       local workers = {}
       for _ = 1, 3 do

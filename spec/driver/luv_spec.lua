@@ -58,7 +58,7 @@ describe("under luv, a client", function()
     for index = 1, 3 do assert.equal("cancelled", results[index][3].kind) end
   end)
 
-  it("keeps the loop alive while a call is out, and no longer", function()
+  it("keeps the loop running while a call is under way, and no longer", function()
     local runs, client = new { runs = 3, latency = 0.1 }
     local results = start_lists(runs, 3)
     uv.run() -- until nothing is left to do
@@ -99,7 +99,7 @@ describe("under luv, a client", function()
     assert.equal(before, handles())
   end)
 
-  it("without references stays while a coroutine waits for it", function()
+  it("without references is not collected while a coroutine waits for it", function()
     local count
     do
       local runs = new { runs = 3, latency = 0.1 }
@@ -149,7 +149,7 @@ describe("under luv, a call", function()
     client:close()
   end)
 
-  it("inside a callback waits there", function()
+  it("inside a callback blocks the callback", function()
     local runs, client = new { runs = 3, latency = 0.03 }
     local results, timer = {}, uv.new_timer()
     timer:start(1, 0, function()
@@ -162,7 +162,7 @@ describe("under luv, a call", function()
     client:close()
   end)
 
-  it("under a C function, which cannot yield, waits there", function()
+  it("under a C function, which cannot yield, blocks the function", function()
     local runs, client = new { runs = 3, latency = 0.03 }
     local sizes = {}
     local function list() sizes[#sizes + 1] = #assert(runs.list {}).data end
@@ -209,7 +209,7 @@ describe("under luv, a call", function()
     client:close()
   end)
 
-  it("may start where another one was resumed", function()
+  it("may start where another call has returned", function()
     local runs, client = new { runs = 3 }
     local steps = {}
     local function list(name, next)
@@ -312,7 +312,7 @@ describe("under luv, a process", function()
     assert.equal(0, status)
   end)
 
-  it("ends with the traceback of an error in a coroutine of the user, as luv has it", function()
+  it("ends with a traceback when a coroutine of the user raises an error, as luv does", function()
     local output, status = run([[
       local function fails_by_this_name(page) error("own of " .. #page.data) end
       coroutine.wrap(function() fails_by_this_name(assert(runs.list {})) end)()

@@ -83,7 +83,7 @@ describe("in Neovim", function()
     assert.same({ count = 10000, together = 0 }, result)
   end)
 
-  it("any of its functions may be called after a wait, wherever the coroutine was started", function()
+  it("any of the editor's functions may be called after a wait, wherever the coroutine was started", function()
     local result = run([[
       local runs = new(given.url)
       local fast, written, ended = nil, 0, 0
@@ -121,7 +121,7 @@ describe("in Neovim", function()
     assert.same({ listed = 20, walked = 20, ticked = true }, result)
   end)
 
-  it("a call in a fast callback outside of any coroutine waits there", function()
+  it("a call in a fast callback outside of any coroutine blocks the callback", function()
     local result = run([[
       local runs, client = new(given.url)
       local count, message
@@ -139,7 +139,7 @@ describe("in Neovim", function()
     assert.same({ count = 7 }, result)
   end)
 
-  it("a call under a C function, which cannot yield, waits there", function()
+  it("a call under a C function, which cannot yield, blocks the function", function()
     local result = run([[
       local runs = new(given.url)
       local counts = {}
@@ -174,7 +174,7 @@ describe("in Neovim", function()
     assert.equal(0, status)
   end)
 
-  it("an error in a coroutine of the user shows in the messages, with its traceback", function()
+  it("an error in a coroutine of the user is in the messages, with its traceback", function()
     local result = run([[
       local runs = new(given.url)
       coroutine.wrap(function()
@@ -188,7 +188,7 @@ describe("in Neovim", function()
     assert.is_truthy(result:find("stack traceback", 1, true), result)
   end)
 
-  it("a failed connection is an error of the call and shows nowhere else", function()
+  it("a failed connection is an error of the call, and the messages do not have it", function()
     for _, url in ipairs { "http://127.0.0.1:1", (server:scenario { fault = "cut" }) } do
       local result, output = run([[
         local runs = new(given.url)

@@ -25,7 +25,7 @@ function Server:stop()
   self.process:stop()
 end
 
---- Returns what was added to the error log since the last call, without a remark that every start makes.
+--- Returns the text that the error log got since the last call, without the lines about lua_code_cache.
 function Server:logged()
   return (self.log:read "*a":gsub("[^\n]*lua_code_cache is off[^\n]*\n", ""))
 end
@@ -41,19 +41,12 @@ local function encode(args)
 end
 
 --- Sends a request without waiting for the response.
---- @param keep boolean|nil true keeps the connection
 --- @return table connection
-function Server:open(path, args, keep)
+function Server:open(path, args)
   local connection = assert(socket.connect("127.0.0.1", tonumber(self.url:match("%d+$"))))
-  connection:setoption("tcp-nodelay", true)
   connection:settimeout(patience)
-  self.request(connection, path, args, keep)
+  assert(connection:send(("GET %s?%s HTTP/1.0\r\nHost: localhost\r\n\r\n"):format(path, encode(args))))
   return connection
-end
-
-function Server.request(connection, path, args, keep)
-  local line = ("GET %s?%s HTTP/1.%d"):format(path, encode(args), keep and 1 or 0)
-  assert(connection:send(line .. "\r\nHost: localhost\r\n\r\n"))
 end
 
 --- Waits for the response to a request of `open`.
@@ -70,28 +63,6 @@ end
 --- @return number status
 function Server:get(path, args)
   return self.response(self:open(path, args))
-end
-
---- Requests /ping again and again while `busy()` returns true.
---- @return number longest the longest response time in seconds
---- @return integer count of responses
-function Server:heartbeat(busy)
-  local connection = self:open("/ping", nil, true)
-  local longest, count = 0, 0
-  local function beat()
-    local began = socket.gettime()
-    repeat until assert(connection:receive "*l") == ""
-    assert(connection:receive(4) == "pong")
-    longest, count = math.max(longest, socket.gettime() - began), count + 1
-  end
-  beat()
-  longest = 0
-  while busy() do
-    self.request(connection, "/ping", nil, true)
-    beat()
-  end
-  connection:close()
-  return longest, count
 end
 
 return nginx

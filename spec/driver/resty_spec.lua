@@ -26,12 +26,10 @@ else
     local kept
 
     --- Runs `f(driver, nginx)` in a light thread.
-    local function run(answer, settings, f)
-      if type(answer) == "table" then
-        local always = answer
-        answer = function() return always end
-      end
-      local nginx = scripted_nginx.new(answer, settings)
+    --- @param script table|function the script of all sockets, or a function (number of the socket) -> script
+    local function run(script, settings, f)
+      local script_of = type(script) == "function" and script or function() return script end
+      local nginx = scripted_nginx.new(script_of, settings)
       rawset(_G, "ngx", nginx.ngx)
       for name, module in pairs(nginx.modules) do package.loaded[name] = module end
       for _, name in ipairs { "resty", "light_thread" } do package.loaded["retab.driver." .. name] = nil end
@@ -99,7 +97,7 @@ else
       end
     end)
 
-    it("closes a connection that nginx does not keep, since the server sent more than the response", function()
+    it("closes a connection on which the server sent more than the response", function()
       run(with { unread = true }, nil, function(driver, nginx)
         assert(driver.await(driver.send(request())))
         assert.equal("closed", nginx.sockets[1].gone)
@@ -165,16 +163,16 @@ else
     end)
 
     it("counts the connections that it opened", function()
-      local answers = { page, with { reused = true }, { refused = "connection refused" } }
-      run(function(number) return answers[number] end, nil, function(driver)
+      local scripts = { page, with { reused = true }, { refused = "connection refused" } }
+      run(function(number) return scripts[number] end, nil, function(driver)
         for _ = 1, 3 do driver.await(driver.send(request())) end
         assert.equal(1, driver.connections())
       end)
     end)
 
-    it("takes another connection where the server has closed a kept one", function()
-      local answers = { { reused = true }, { reused = true, unsent = "broken pipe" }, page }
-      run(function(number) return answers[number] end, nil, function(driver, nginx)
+    it("takes another connection if the server has closed a kept one", function()
+      local scripts = { { reused = true }, { reused = true, unsent = "broken pipe" }, page }
+      run(function(number) return scripts[number] end, nil, function(driver, nginx)
         assert(driver.await(driver.send(request())))
         assert.equal(3, #nginx.sockets)
       end)
@@ -194,7 +192,7 @@ else
       end)
     end)
 
-    it("tells what kind of failure it was", function()
+    it("returns errors of the right kind", function()
       local failures = {
         { "connection", { refused = "connection refused" } }, { "timeout", { refused = "timeout" } },
         { "connection", { refused = "api.example.com could not be resolved (3: Host not found)" } },
@@ -225,7 +223,7 @@ else
       end)
     end)
 
-    it("bounds the time of a whole exchange, however the bytes trickle in", function()
+    it("limits the time of a whole exchange, however slowly the bytes arrive", function()
       --- Sends `first`, then `text` again and again, 0.4 seconds apart.
       local function drips(first, text)
         return setmetatable({ first }, { __index = function(_, at)
@@ -251,7 +249,7 @@ else
       end
     end)
 
-    it("bounds the time of connecting", function()
+    it("limits the time of connecting", function()
       run({ connects_in = 30 }, nil, function(driver)
         local began = driver.now()
         local _, err = driver.await(driver.send(request { connect_timeout = 3 }))
@@ -260,7 +258,7 @@ else
       end)
     end)
 
-    it("has as many exchanges at once as there may be connections, in the order of sending", function()
+    it("has at most max_connections exchanges at once, in the order of sending", function()
       local order = {}
       local nginx = run(slow(1), nil, function(driver, nginx)
         local tickets, began = {}, driver.now()
@@ -273,7 +271,7 @@ else
       assert.equal(2, nginx.most_open)
     end)
 
-    it("needs few timers for many requests, and stays in none of them: nginx frees memory when a timer ends", function()
+    it("needs few timers for many requests, but several: nginx frees memory when a timer ends", function()
       for _, in_turn in ipairs { true, false } do
         run(page, { max_connections = 1 }, function(driver, nginx)
           local at, started, tickets = nginx.ngx.timer.at, 0, {}
@@ -323,7 +321,7 @@ else
       assert.equal(1, nginx.most_open)
     end)
 
-    it("sends nothing of a request that is given up in the turn of the loop in which its connection stands", function()
+    it("sends nothing if the request is cancelled at the moment when it is connected", function()
       run(page, nil, function(driver, nginx)
         local open, ticket = nginx.ngx.socket.tcp, nil
         function nginx.ngx.socket.tcp()
@@ -366,14 +364,14 @@ else
     end)
 
     for _, timers in ipairs { "refused", "dropped" } do
-      it("serves its queue all the same where a timer is " .. timers, function()
+      it("serves its queue if timers are " .. timers, function()
         run(page, { timers = timers }, function(driver)
           for _ = 1, 3 do assert(driver.await(driver.send(request()))) end
         end)
       end)
     end
 
-    it("raises in a phase that cannot yield, and for certificates that nginx does not take", function()
+    it("raises an error in a phase that cannot yield, and for the option ca_file", function()
       run(page, { phase = "log" }, function(driver)
         local ok, message = pcall(driver.send, request())
         assert.is_false(ok)

@@ -1,14 +1,14 @@
 --- A stand-in for nginx's Lua: light threads, semaphores, timers, a clock that moves only when all threads wait, and
---- cosockets that follow a script.
+--- cosockets whose servers follow a script.
 local scripted_socket = require "spec.driver.scripted_socket"
 
 local scripted = {}
 
---- @param answer function (number of the socket) -> the script of spec/driver/scripted_socket.lua, which may also have
----   refused, handshake (problems), connects_in (seconds), reused
+--- @param script_of function (number of the socket) -> script, as in spec/driver/scripted_socket.lua; it may also have
+---   refused and handshake (the problems), connects_in (seconds), reused (true: the connection was kept), unread
 --- @param settings table|nil phase; timers = "refused" | "dropped"
 --- @return table nginx with `ngx`, `modules` to be loaded, `sockets`, and `run`
-function scripted.new(answer, settings)
+function scripted.new(script_of, settings)
   settings = settings or {}
   local self = { sockets = {}, open = 0, most_open = 0 }
   local clock = 1780000000
@@ -94,7 +94,7 @@ function scripted.new(answer, settings)
     }
   end
 
-  --- A cosocket that opens a connection which behaves by the script, and writes down what was done with it.
+  --- Returns a cosocket, whose connection follows the script. The socket records what was done with it.
   function self.ngx.socket.tcp()
     local number = #self.sockets + 1
     local socket = scripted_socket.new({}, wait)
@@ -110,7 +110,7 @@ function scripted.new(answer, settings)
     function socket.settimeouts() end
 
     function socket.connect(_, host, port, options)
-      socket.script = answer(number)
+      socket.script = script_of(number)
       if socket.script.refused then return nil, socket.script.refused end
       socket.peer, socket.options = host .. ":" .. port, options
       self.open = self.open + 1
@@ -145,7 +145,7 @@ function scripted.new(answer, settings)
 
   self.modules = { ["ngx.semaphore"] = semaphore }
 
-  --- Runs a function in a light thread, and everything that it starts, until nothing is left to do.
+  --- Runs a function in a light thread, and then all threads and timers that it has started.
   function self.run(f)
     local ended = false
     spawn(function()

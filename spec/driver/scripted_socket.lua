@@ -1,5 +1,5 @@
---- A cosocket whose server follows a script: an array of texts that arrive one by one, and of numbers, the seconds that
---- pass in between. After the last one the socket has the problem `problem`, or is closed.
+--- A cosocket whose server follows a script: an array of texts, which arrive one by one, and of numbers, which are
+--- seconds that pass in between. At the end of the script, the socket has the problem `problem`, or is closed.
 local scripted_socket = {}
 
 local Socket = {}
@@ -12,7 +12,7 @@ function scripted_socket.new(script, wait)
     Socket)
 end
 
---- Takes the next step of the script.
+--- Takes the next step of the script. Returns false at its end.
 function Socket:fill()
   self.at = self.at + 1
   local step = self.script[self.at]
@@ -26,13 +26,13 @@ function Socket:fill()
   return true
 end
 
---- Returns what the calls of a cosocket return at the end of the script.
+--- Returns what a cosocket's functions return at the end of the script.
 function Socket:ended()
   local part = self:take(self:held())
   return nil, self.script.problem or "closed", part
 end
 
---- Returns the number of bytes that have arrived and were not taken.
+--- Returns the number of bytes that have arrived, and that nobody has taken.
 function Socket:held()
   return #self.buffer - self.first + 1
 end

@@ -1,4 +1,4 @@
---- The program inside the nginx of nginx.conf. /NAME?... runs the function NAME for a spec.
+--- The program inside the nginx of nginx.conf. A spec requests /NAME?..., which runs the function pages.NAME.
 local ffi = require "ffi"
 
 ffi.cdef [[
@@ -7,13 +7,15 @@ ffi.cdef [[
 ]]
 
 local worker = {}
-local asked = {}
+
+--- The functions that print responses, by the name in the URL.
+local pages = {}
 
 local directory, owner
 local messages = ngx.shared.messages
 local owner_check_seconds = 1
 
---- Lists in any phase, and keeps the outcome.
+--- Tries to list runs in the current phase, and stores the outcome.
 function worker.try(phase)
   local retab = require "retab"
   local client = retab.new {
@@ -28,7 +30,7 @@ function worker.init(where, pid)
   worker.try "init"
 end
 
---- Says that the port is open. From then on nginx ends when the process that started it ends.
+--- Reports that the port is open. From then on, nginx ends when the process that started it ends.
 function worker.hold(pid)
   io.stdout:write("up\n")
   io.stdout:flush()
@@ -45,14 +47,14 @@ function worker.init_worker()
   worker.hold(owner)
 end
 
---- Prints the outcome that was kept of a phase.
+--- Prints the outcome of a phase.
 function worker.tell(phase)
   ngx.print(messages:get(phase or ngx.var.uri:match("[^/]*$")) or "nothing")
 end
 
 function worker.content()
   local name = ngx.var.uri:match("[^/]*$")
-  local ok, message = xpcall(asked[name], function(problem) return debug.traceback(tostring(problem)) end,
+  local ok, message = xpcall(pages[name], function(problem) return debug.traceback(tostring(problem)) end,
     ngx.req.get_uri_args(0))
   if not ok then
     ngx.status = 500
@@ -60,18 +62,19 @@ function worker.content()
   end
 end
 
-function asked.tell(args)
+function pages.tell(args)
   worker.tell(args.phase)
 end
 
-function asked.driver(args)
+function pages.driver(args)
   messages:set("driver", args.driver)
 end
 
---- Runs a case of the contract.
+--- The hosts of the contract, by driver.
 local hosts = {}
 
-function asked.case(args)
+--- Runs a case of the contract.
+function pages.case(args)
   local host = hosts[args.driver]
   if not host then
     host = require "spec.driver.host".ngx(args.driver, directory .. "/error.log")
@@ -83,7 +86,7 @@ function asked.case(args)
   ngx.print "passed"
 end
 
---- One client of the worker, shared by all its requests.
+--- Clients that all requests of the worker share, by driver and URL.
 local clients = {}
 
 local function shared_client(args)
@@ -95,18 +98,18 @@ local function shared_client(args)
   return clients[key]
 end
 
-function asked.list(args)
+function pages.list(args)
   local page = assert(shared_client(args).workflows.experiments.runs.list { limit = tonumber(args.limit) })
   ngx.print(#page.data, " ", page.data[1].id)
 end
 
-function asked.stats(args)
+function pages.stats(args)
   local stats = shared_client(args):stats()
   ngx.print(stats.requests, " ", stats.connections)
 end
 
---- Lists in a timer, and in a function spawned from one.
-function asked.timer(args)
+--- Lists in a timer, and in a function that the timer spawns.
+function pages.timer(args)
   local client = shared_client(args)
   assert(ngx.timer.at(0, function()
     local page, message = client.workflows.experiments.runs.list {}
@@ -117,14 +120,14 @@ function asked.timer(args)
   end))
 end
 
---- Lists with a retry after no delay at all.
-function asked.retries(args)
+--- Lists with a retry that has no delay.
+function pages.retries(args)
   local client = require "retab".new { api_key = "k", base_url = args.url, driver = args.driver, max_retries = 1 }
   ngx.print(#assert(client.workflows.experiments.runs.list {}).data)
 end
 
---- Kills light threads in the middle of a call, the first one among them. The others go on.
-function asked.kills(args)
+--- Kills every other light thread in the middle of its call. Prints the sum of what the rest has listed.
+function pages.kills(args)
   local runs = shared_client(args).workflows.experiments.runs
   local threads, listed = {}, 0
   for index = 1, 6 do
@@ -139,14 +142,14 @@ function asked.kills(args)
   ngx.print(listed)
 end
 
---- Kills a light thread whose call holds the only connection. It is free once the thread is collected.
-function asked.kill_frees(args)
+--- Kills a light thread whose call uses the only connection. The connection is free when the thread is collected.
+function pages.kill_frees(args)
   local client = require "retab".new {
     api_key = "k", base_url = args.url, driver = args.driver, max_connections = 1, max_retries = 0, timeout = 50,
   }
   local runs = client.workflows.experiments.runs
   local thread = ngx.thread.spawn(function() runs.list {} end)
-  ngx.sleep(0.1) -- the simulator never answers: this call does not end before its timeout
+  ngx.sleep(0.1) -- the simulator never responds: this call does not end before its timeout
   assert(ngx.thread.kill(thread))
   thread = nil -- luacheck: ignore 311
   local page
@@ -159,15 +162,15 @@ function asked.kill_frees(args)
   ngx.print(page and #page.data or "the connection is still taken")
 end
 
---- Ends the request while a light thread waits.
-function asked.exits(args)
+--- Ends its request while one of its light threads waits.
+function pages.exits(args)
   ngx.thread.spawn(function() shared_client(args).workflows.experiments.runs.list {} end)
   ngx.sleep(0.02)
   ngx.print "exits"
   ngx.exit(200)
 end
 
-function asked.descriptors()
+function pages.descriptors()
   collectgarbage()
   collectgarbage()
   local listing = io.popen("ls /proc/" .. ngx.worker.pid() .. "/fd | wc -l")
