@@ -23,7 +23,8 @@ describe("core.next_cursor", function()
 
   it("returns false where there is none", function()
     for _, metadata in ipairs {
-      '{"before":null,"after":null}', '{"before":"a","after":""}', '{"after":5}', '{"after":{}}', "{}", " { } ", '{"before":"a"}', '{"after":null}',
+      '{"before":null,"after":null}', '{"before":"a","after":""}', '{"after":5}', '{"after":{}}', "{}", " { } ",
+      '{"before":"a"}', '{"after":null}',
     } do
       assert.is_false(core.next_cursor(body_of(metadata)))
     end
