@@ -188,11 +188,9 @@ static int pool_send(lua_State *L)
     add_headers(L, transfer);
     const struct retab_request request = read_request(L);
     /* from here on, no Lua call */
-    if (retab_pool_send(pool, transfer, &request) != 0) {
-        return retab_no_memory(L);
-    }
-    if (transfer->id == 0) {
-        return push_error(L, transfer);
+    const int result = retab_pool_send(pool, transfer, &request);
+    if (result != 0) {
+        return result < 0 ? retab_no_memory(L) : push_error(L, transfer);
     }
     lua_settop(L, 4);
     return 1;
@@ -242,18 +240,6 @@ static int pool_descriptor(lua_State *L)
     return 1;
 }
 
-/* pool:finished() -> the id of a transfer that is done and was not reported before, or nil */
-static int pool_finished(lua_State *L)
-{
-    const int64_t id = retab_pool_finished(check_pool(L));
-    if (id == 0) {
-        lua_pushnil(L);
-    } else {
-        lua_pushinteger(L, (lua_Integer)id);
-    }
-    return 1;
-}
-
 /* pool:connections() -> the number of connections that were opened so far */
 static int pool_connections(lua_State *L)
 {
@@ -282,13 +268,6 @@ static int transfer_collect(lua_State *L)
 {
     retab_transfer_close(check_transfer(L));
     return 0;
-}
-
-/* transfer:id() -> the number that pool:finished returns */
-static int transfer_id(lua_State *L)
-{
-    lua_pushinteger(L, (lua_Integer)check_transfer(L)->id);
-    return 1;
 }
 
 /* transfer:done() -> true if its result is there */
@@ -343,16 +322,12 @@ RETAB_EXPORT int luaopen_retab_curl(lua_State *L)
                                             {"wait", pool_wait},
                                             {"timeout", pool_timeout},
                                             {"descriptor", pool_descriptor},
-                                            {"finished", pool_finished},
                                             {"connections", pool_connections},
                                             {"close", pool_close},
                                             {NULL, NULL}};
     static const luaL_Reg pool_meta[] = {{"__close", pool_close}, {"__gc", pool_close}, {NULL, NULL}};
-    static const luaL_Reg transfer_methods[] = {{"cancel", transfer_cancel},
-                                                {"done", transfer_done},
-                                                {"id", transfer_id},
-                                                {"result", transfer_result},
-                                                {NULL, NULL}};
+    static const luaL_Reg transfer_methods[] = {
+        {"cancel", transfer_cancel}, {"done", transfer_done}, {"result", transfer_result}, {NULL, NULL}};
     static const luaL_Reg transfer_meta[] = {{"__close", transfer_cancel}, {"__gc", transfer_collect}, {NULL, NULL}};
     static const luaL_Reg functions[] = {{"pool", new_pool}, {"clock", clock_seconds}, {NULL, NULL}};
     if (retab_process_init() != 0) {

@@ -120,6 +120,7 @@ static void finish(struct retab_transfer *transfer, CURLcode code, const char *k
     } else {
         retab_transfer_conclude(transfer, code);
     }
+    leave_list(transfer);
     retab_transfer_release(transfer);
     transfer->state = RETAB_DONE;
     transfer->pool->finished++;
@@ -127,7 +128,9 @@ static void finish(struct retab_transfer *transfer, CURLcode code, const char *k
 
 static void finish_all(struct retab_pool *pool, enum retab_state state, const char *kind, const char *message)
 {
-    for (struct retab_transfer *transfer = pool->first; transfer != NULL; transfer = transfer->next) {
+    struct retab_transfer *next;
+    for (struct retab_transfer *transfer = pool->first; transfer != NULL; transfer = next) {
+        next = transfer->next;
         if (transfer->state == state) {
             finish(transfer, CURLE_OK, kind, message);
         }
@@ -188,9 +191,11 @@ static void leave(struct retab_pool *pool, const struct retab_sigpipe *sigpipe)
 /* Starts queued transfers, as many as there may be connections. Returns nonzero if there were any. */
 static int start_queued(struct retab_pool *pool)
 {
+    struct retab_transfer *next;
     int started = 0;
     for (struct retab_transfer *transfer = pool->first; transfer != NULL && pool->running < pool->max_connections;
-         transfer = transfer->next) {
+         transfer = next) {
+        next = transfer->next;
         if (transfer->state == RETAB_QUEUED) {
             const CURLMcode code = curl_multi_add_handle(pool->multi, transfer->easy);
             if (code != CURLM_OK) {
@@ -214,13 +219,13 @@ static int is_connected(const struct retab_transfer *transfer)
 /* Finishes the transfers that are late. */
 static void finish_late(struct retab_pool *pool, int64_t now)
 {
-    for (struct retab_transfer *transfer = pool->first; transfer != NULL; transfer = transfer->next) {
-        if (transfer->state < RETAB_DONE) {
-            const enum retab_late late = retab_deadline_late(&transfer->deadline, is_connected(transfer), now);
-            if (late != RETAB_IN_TIME) {
-                finish(transfer, CURLE_OK, "timeout", "");
-                retab_transfer_conclude_late(transfer, late);
-            }
+    struct retab_transfer *next;
+    for (struct retab_transfer *transfer = pool->first; transfer != NULL; transfer = next) {
+        next = transfer->next;
+        const enum retab_late late = retab_deadline_late(&transfer->deadline, is_connected(transfer), now);
+        if (late != RETAB_IN_TIME) {
+            finish(transfer, CURLE_OK, "timeout", "");
+            retab_transfer_conclude_late(transfer, late);
         }
     }
 }
@@ -296,20 +301,13 @@ static void start(struct retab_pool *pool)
     }
 }
 
-static int is_idle(const struct retab_pool *pool)
-{
-    return pool->sent == pool->finished;
-}
-
 /* Returns the time at which something is to be done by the clock. */
 static int64_t next_due(const struct retab_pool *pool)
 {
-    int64_t due = is_idle(pool) ? RETAB_NEVER : pool->timer;
+    int64_t due = pool->first == NULL ? RETAB_NEVER : pool->timer;
     for (const struct retab_transfer *transfer = pool->first; transfer != NULL; transfer = transfer->next) {
-        if (transfer->state < RETAB_DONE) {
-            const int64_t end = retab_deadline_next(&transfer->deadline, is_connected(transfer));
-            due = end < due ? end : due;
-        }
+        const int64_t end = retab_deadline_next(&transfer->deadline, is_connected(transfer));
+        due = end < due ? end : due;
     }
     return due;
 }
@@ -323,9 +321,6 @@ void retab_pool_close(struct retab_pool *pool)
     pool->open = 0;
     finish_all(pool, RETAB_RUNNING, "cancelled", "client is closed");
     finish_all(pool, RETAB_QUEUED, "cancelled", "client is closed");
-    while (pool->first != NULL) {
-        leave_list(pool->first);
-    }
     if (pool->multi != NULL) {
         curl_multi_cleanup(pool->multi);
         pool->multi = NULL;
@@ -341,24 +336,23 @@ static int enqueue(struct retab_pool *pool, struct retab_transfer *transfer, con
     transfer->pool = pool;
     if (code == CURLE_OK) {
         transfer->state = RETAB_QUEUED;
-        transfer->id = ++pool->sent;
         enter_list(pool, transfer);
         return 0;
     }
     retab_transfer_release(transfer);
     transfer->state = RETAB_DONE;
     transfer->kind = "connection";
-    return code == CURLE_OUT_OF_MEMORY ? -1 : 0;
+    return code == CURLE_OUT_OF_MEMORY ? -1 : 1;
 }
 
 int retab_pool_send(struct retab_pool *pool, struct retab_transfer *transfer, const struct retab_request *request)
 {
     struct retab_sigpipe sigpipe;
-    int result = 0;
+    int result = 1;
     transfer->state = RETAB_DONE; /* unless it is queued */
     if (!pool->open) {
         retab_transfer_fail(transfer, "cancelled", "client is closed");
-        return 0;
+        return result;
     }
     enter(pool, &sigpipe);
     if (!ready(pool)) {
@@ -402,7 +396,7 @@ void retab_pool_wait(struct retab_pool *pool, int64_t most)
 int64_t retab_pool_due(struct retab_pool *pool)
 {
     const int64_t now = retab_pool_now();
-    if (!pool->open || is_idle(pool)) {
+    if (!pool->open || pool->first == NULL) {
         return RETAB_NEVER;
     }
     credit_absence(pool, now);
@@ -422,17 +416,6 @@ int retab_pool_descriptor(struct retab_pool *pool)
     return watch;
 }
 
-int64_t retab_pool_finished(struct retab_pool *pool)
-{
-    for (struct retab_transfer *transfer = pool->first; transfer != NULL; transfer = transfer->next) {
-        if (transfer->state == RETAB_DONE) {
-            leave_list(transfer);
-            return transfer->id;
-        }
-    }
-    return 0;
-}
-
 /* ---- a transfer ---------------------------------------------------------------------------------------------- */
 
 void retab_transfer_close(struct retab_transfer *transfer)
@@ -447,7 +430,6 @@ void retab_transfer_close(struct retab_transfer *transfer)
         }
         leave(pool, &sigpipe);
     }
-    leave_list(transfer);
     retab_transfer_release(transfer);
     free(transfer->head.bytes);
     free(transfer->body.bytes);

@@ -33,9 +33,9 @@ struct retab_pool {
     pid_t process;                       /* whose multi handle it is */
     int watch;                           /* with `events` and a multi handle: the descriptor (watch.h) */
     int failure;                         /* errno of a socket that could not be watched, or 0 */
-    struct retab_transfer *first, **end; /* transfers that were sent and not reported as finished */
+    struct retab_transfer *first, **end; /* the transfers that are QUEUED or RUNNING, in the order of sending */
     int running;                         /* how many of them are RUNNING */
-    int64_t sent, finished, connections; /* counts, so far */
+    int64_t finished, connections;       /* counts, so far */
     int64_t timer;                       /* when libcurl wants to be called */
     int64_t due_back;                    /* when the host is */
 };
@@ -43,8 +43,8 @@ struct retab_pool {
 /* Ends the transfers that are not done, as cancelled, and frees what the pool owns. */
 void retab_pool_close(struct retab_pool *pool);
 
-/* Sends a request on a NEW transfer. Returns 0, or -1: not enough memory. If the request cannot be sent, the transfer
- * is DONE at once, has no id, and is not reported. */
+/* Sends a request on a NEW transfer. Returns 0; 1: the request cannot be sent, and the transfer is DONE with the error;
+ * or -1: not enough memory. */
 int retab_pool_send(struct retab_pool *pool, struct retab_transfer *transfer, const struct retab_request *request);
 
 /* Does what can be done without waiting. */
@@ -58,9 +58,6 @@ int64_t retab_pool_due(struct retab_pool *pool);
 
 /* Returns the descriptor of a pool with `events`, which is readable when a step is due; or -1. */
 int retab_pool_descriptor(struct retab_pool *pool);
-
-/* Returns the id of a transfer that is done and was not reported before, or 0. */
-int64_t retab_pool_finished(struct retab_pool *pool);
 
 /* Closes a transfer in any state. */
 void retab_transfer_close(struct retab_transfer *transfer);

@@ -72,7 +72,7 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *context)
         head->length = 0; /* an interim response may come first */
         return length;
     }
-    if (length == 0 || *bytes == '\r' || *bytes == '\n') {
+    if (length > 0 && bytes[length - 1] == '\n' && (*bytes == '\r' || *bytes == '\n')) {
         transfer->in_head = 0;
         return length;
     }

@@ -33,7 +33,6 @@ struct retab_transfer {
     struct retab_pool *pool;
     struct retab_transfer *next, **link; /* in the list of the pool; link: what points here, NULL in no list */
     enum retab_state state;
-    int64_t id; /* counts the transfers of the pool, from 1 */
     CURL *easy;
     struct curl_slist *headers; /* of the request; the caller may fill it in before sending */
     struct retab_deadline deadline;

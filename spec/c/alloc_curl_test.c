@@ -113,7 +113,7 @@ static const struct exhaust_scenario scenarios[] = {
                              "  connect_timeout = 5, headers = {}, expires = 5, max_body_bytes = 1000 }\n"
                              "if not transfer then assert(FAILING, err.message) return end\n"
                              "for _ = 1, 100 do\n"
-                             "  if pool:finished() then break end\n"
+                             "  if transfer:done() then break end\n"
                              "  pool:step()\n"
                              "  assert(pool:descriptor() > 2)\n"
                              "end\n"},

@@ -77,7 +77,7 @@ static void start(struct retab_pool *pool, struct retab_transfer *transfer, cons
                                           .expires = retab_pool_now() + 20 * SECOND,
                                           .proxy = ""};
     *transfer = (struct retab_transfer){.pool = NULL};
-    CHECK(retab_pool_send(pool, transfer, &request) == 0, "send");
+    CHECK(retab_pool_send(pool, transfer, &request) >= 0, "send");
 }
 
 /* Sends a request and receives its response. */

@@ -30,9 +30,9 @@ end
 
 --- Wakes one coroutine whose transfer has ended. Returns false if there is none.
 local function wake_one(self)
-  for id in self.pool.finished, self.pool do
-    local waiter = self.waiting[id]
-    if waiter then
+  for transfer, waiter in pairs(self.waiting) do
+    if transfer:done() then
+      self.waiting[transfer] = nil
       waiter:signal()
       return true
     end
@@ -54,7 +54,7 @@ end
 
 local function wait_in(self, here, transfer)
   local waiter = condition.new()
-  self.waiting[transfer:id()] = waiter
+  self.waiting[transfer] = waiter
   self.waiters[here] = (self.waiters[here] or 0) + 1
   if not self.pumps[here] then
     self.pumps[here] = true
@@ -86,7 +86,7 @@ end
 function Driver:cancel(transfer)
   transfer:cancel()
   self.pool:step() -- a queued transfer may have its connection now
-  local waiter = self.waiting[transfer:id()]
+  local waiter = self.waiting[transfer]
   if waiter then waiter:signal() end
   self.changed:signal()
 end
@@ -142,7 +142,7 @@ local function new(settings)
   return bind(setmetatable({
     pool = pool,
     network = { pollfd = pool:descriptor(), events = "r" }, -- for cqueues.poll
-    waiting = setmetatable({}, { __mode = "v" }), -- transfer id -> the condition of the coroutine that awaits it
+    waiting = setmetatable({}, { __mode = "v" }), -- transfer -> the condition of the coroutine that awaits it
     waiters = setmetatable({}, { __mode = "k" }), -- cqueue -> the number of its coroutines that wait
     pumps = setmetatable({}, { __mode = "k" }), -- cqueue -> true while it has a pump
     changed = condition.new(), -- signalled when the pumps have to look again

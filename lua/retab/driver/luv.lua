@@ -87,10 +87,10 @@ local function enqueue(self, f)
 end
 
 --- Has the loop resume the coroutine that awaits a transfer.
-local function wake(self, id)
-  local resume = self.waiting[id]
+local function wake(self, transfer)
+  local resume = self.waiting[transfer]
   if not resume then return end
-  self.waiting[id] = nil
+  self.waiting[transfer] = nil
   enqueue(self, function() in_host(resume) end)
 end
 
@@ -98,7 +98,9 @@ end
 --- end while a handle is started.
 local function settle(self)
   if self.closed then return end
-  for id in self.pool.finished, self.pool do wake(self, id) end
+  for transfer in pairs(self.waiting) do
+    if transfer:done() then wake(self, transfer) end
+  end
   local seconds, handles = self.pool:timeout(), self.handles
   if seconds then
     if not handles.poll:is_active() then handles.poll:start("r", self.on_event) end
@@ -145,18 +147,18 @@ end
 
 function Driver:await(transfer)
   local function done() return self.closed or transfer:done() end
-  local id, suspended = transfer:id(), false
+  local suspended = false
   if done() then
     self:sleep(0)
   else
     if task.can_yield() then
       suspended = task.suspend(done, function(resume)
-        self.waiting[id] = resume
+        self.waiting[transfer] = resume
         busy[self] = true
       end)
     end
     if not suspended then
-      self.waiting[id] = nil
+      self.waiting[transfer] = nil
       if not run_until(self, done, math.huge) then self:cancel(transfer) end
     end
   end
@@ -166,7 +168,7 @@ end
 
 function Driver:cancel(transfer)
   transfer:cancel()
-  wake(self, transfer:id())
+  wake(self, transfer)
   step(self) -- a queued transfer may have its connection now
 end
 
@@ -229,7 +231,7 @@ end
 function Driver:close()
   if self.closed then return end
   self.closed, open[self] = true, nil
-  for id in pairs(self.waiting) do wake(self, id) end
+  for transfer in pairs(self.waiting) do wake(self, transfer) end
   for rouse in pairs(self.sleeping) do ring(self, rouse) end
   enqueue(self, function() end)
   while self.handles.idle and not in_callback() do
@@ -249,7 +251,7 @@ local function new(settings)
   local self = setmetatable({
     pool = pool,
     handles = handles, -- empty when they are closed
-    waiting = {}, -- transfer id -> the function that resumes the coroutine which awaits it
+    waiting = {}, -- transfer -> the function that resumes the coroutine which awaits it
     sleeping = {}, -- the function that ends a sleep -> its timer
     due = {}, -- functions for the loop's next turns
     closed = false,
