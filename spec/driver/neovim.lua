@@ -21,6 +21,9 @@ end
 
 neovim.dump = dump
 
+--- The Neovim that the specs run. RETAB_NVIM names another one than that of the system.
+neovim.program = quote(os.getenv "RETAB_NVIM" or "nvim")
+
 --- Runs a script, which finds `given` in the global of that name, and then exits Neovim with :qall.
 --- @param script string Lua
 --- @param given table|nil
@@ -46,8 +49,8 @@ vim.cmd "qall!"
 ]]):format(("%slua/?.lua;%slua/?/init.lua;%s?.lua;%s?/init.lua;"):format(root, root, root, root),
     build .. "/lua/5.1/?.so;", dump(given or {}), script, result_path))
   file:close()
-  local command = "env -u LUA_PATH -u LUA_CPATH timeout 100 nvim --headless -u NONE -i NONE -n -c %s 2>&1"
-  local pipe = io.popen(command:format(quote("luafile " .. path)) .. "; echo status $?")
+  local command = "env -u LUA_PATH -u LUA_CPATH timeout 100 %s --headless -u NONE -i NONE -n -c %s 2>&1"
+  local pipe = io.popen(command:format(neovim.program, quote("luafile " .. path)) .. "; echo status $?")
   local output, status = pipe:read "*a":match "^(.*)status (%d+)\n$"
   pipe:close()
   local chunk = assert(loadfile(result_path))

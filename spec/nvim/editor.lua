@@ -1,6 +1,6 @@
 --- Runs a script in a headless Neovim that has the plugin and nothing else: an installation of it, in a directory of
 --- its own, whose C modules are those of the build under test.
-local dump = require "spec.driver.neovim".dump
+local neovim = require "spec.driver.neovim"
 
 local editor = {}
 
@@ -95,7 +95,7 @@ function editor.run(script, around)
   local directory = around.directory or editor.install()
   local path, result_path = os.tmpname(), os.tmpname()
   local file = assert(io.open(path, "w"))
-  file:write(("given = %s\nlocal function main()\n%s\n%s\nend\n"):format(dump(around.given or {}), prelude, script))
+  file:write(("given = %s\nlocal function main()\n%s\n%s\nend\n"):format(neovim.dump(around.given or {}), prelude, script))
   file:write(([[
 local ok, result = xpcall(main, debug.traceback)
 local file = assert(io.open(%q, "w"))
@@ -108,10 +108,10 @@ vim.cmd "qall!"
   local words = { "env" }
   for _, name in ipairs(strange) do words[#words + 1] = "-u " .. name end
   for name, value in pairs(around.env or {}) do words[#words + 1] = quote(name .. "=" .. value) end
-  words[#words + 1] = "timeout 100 nvim --headless -u NONE -i NONE -n"
+  words[#words + 1] = ("timeout 100 %s --headless -u NONE -i NONE -n"):format(neovim.program)
   words[#words + 1] = "--cmd " .. quote("set runtimepath^=" .. directory)
   for name, value in pairs(around.globals or {}) do
-    words[#words + 1] = "--cmd " .. quote(("lua vim.g[%q] = %s"):format(name, dump(value)))
+    words[#words + 1] = "--cmd " .. quote(("lua vim.g[%q] = %s"):format(name, neovim.dump(value)))
   end
   words[#words + 1] = "-c " .. quote "runtime plugin/retab.lua" -- -u NONE loads no plugins
   words[#words + 1] = "-c " .. quote("luafile " .. path)

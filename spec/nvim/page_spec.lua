@@ -1,5 +1,6 @@
 --- docs/neovim.md: its blocks run in Neovim, and its shell commands install the plugin.
 local editor = require "spec.nvim.editor"
+local neovim = require "spec.driver.neovim"
 local simulator = require "spec.simulator"
 
 local server = simulator.shared()
@@ -69,8 +70,8 @@ describe("docs/neovim.md", function()
     assert.is_truthy(output:find "done$", output)
     local text = editor.output_of((
       "env -u XDG_DATA_HOME -u XDG_CONFIG_HOME HOME=%s RETAB_API_KEY=k RETAB_API_BASE_URL=%s "
-      .. "timeout 60 nvim --headless -i NONE -c 'Retab runs exp_0' -c %s -c 'qall!' 2>&1"):format(home,
-      editor.quote((server:scenario { runs = 50 })), editor.quote(
+      .. "timeout 60 %s --headless -i NONE -c 'Retab runs exp_0' -c %s -c 'qall!' 2>&1"):format(home,
+      editor.quote((server:scenario { runs = 50 })), neovim.program, editor.quote(
         "lua vim.wait(20000, function() return vim.fn.line '$' > 2 end) print(vim.fn.getline(1))")))
     assert.is_truthy(text:find("Runs of exp_0   %d+ runs"), text)
   end)

@@ -1,5 +1,6 @@
 --- A Neovim in a terminal of its own: tmux, without a user's configuration. It has the plugin and nothing else.
 local editor = require "spec.nvim.editor"
+local neovim = require "spec.driver.neovim"
 
 local terminal = {}
 
@@ -63,7 +64,7 @@ function terminal.start(base_url, commands, columns, rows)
   local directory = editor.install()
   local self = setmetatable({ directory = directory, name = "retab" .. directory:gsub("%W", "") .. count }, Terminal)
   local words = {
-    "env -u TMUX RETAB_API_KEY=k", quote("RETAB_API_BASE_URL=" .. base_url), "nvim -u NONE -i NONE -n --cmd",
+    "env -u TMUX RETAB_API_KEY=k", quote("RETAB_API_BASE_URL=" .. base_url), neovim.program, "-u NONE -i NONE -n --cmd",
     quote("set runtimepath^=" .. directory),
   }
   words[#words + 1] = "--cmd " .. quote(table.concat(commands, " | "))
