@@ -23,9 +23,9 @@ local guide = read "docs/embedding.md"
 --- Returns the command of the first comment of sandbox.c, with another output.
 local function build_command(output)
   local text = read "examples/embed/sandbox.c"
-  local commands = text:match("\n( %*     cc .-\n) %*\n"):gsub("^ %* ", ""):gsub("\n %* ", "\n")
+  local commands = text:match("\n( %*     cc .-\n) %*\n"):gsub("^ %*     ", ""):gsub("\n %*     ", "\n")
   assert.is_truthy(guide:find(commands, 1, true), "docs/embedding.md has other commands")
-  local command = commands:match("^ +(cc .-)\n +RETAB"):gsub("\\\n +", "")
+  local command = commands:match("^(cc .-)\nRETAB"):gsub("\\\n +", "")
   return (command:gsub("^cc %-o sandbox", function() return "cc -O0 -Wall -Wextra -Werror -o " .. output end))
 end
 

@@ -43,6 +43,16 @@ describe("docs/neovim.md", function()
     assert.is_truthy(outputs[4].text:find "^exprun_%x+ %u")
   end)
 
+  it("has a command that shows the runs of an experiment", function()
+    local block = assert(blocks_of("vim")[1]):gsub("exp_abc", "exp_0")
+    local text = editor.on(server:scenario { runs = 400 }, [[
+      vim.cmd(given.block)
+      wait_for "exprun_"
+      return all()
+    ]], { given = { block = block } })
+    assert.is_truthy(text:find "^Runs of exp_0 ", text)
+  end)
+
   it("has an entry for lazy.nvim and one for packer.nvim, whose command builds the modules of the plugin", function()
     local entries = {}
     local lazy = assert((loadstring or load)(blocks_of("lua lazy.nvim")[1]))() -- luacheck: ignore 113
