@@ -298,5 +298,11 @@ describe("The figures of docs/performance.md", function()
     end
     assert.is_true(rows > 0)
   end)
+
+  it("are those of its picture", function()
+    local result = program.run("bench/picture.lua", { "-" })
+    assert.equal("", result.stderr)
+    assert.is_true(result.stdout == read "docs/performance.svg", "run scripts/pictures bars")
+  end)
 end)
 
