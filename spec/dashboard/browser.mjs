@@ -211,6 +211,8 @@ const checks = {
     assert.equal(await overflow(page), 0);
     await page.locator("details summary").click();
     assert.equal(await overflow(page), 0);
+    const heights = await page.$$eval("#rows .slim", (all) => all.map((one) => one.clientHeight));
+    assert.equal(new Set(heights).size, 1, "a status and its date take two lines");
     await page.locator(".list").scrollIntoViewIfNeeded();
     await page.screenshot({ path: facts.pictures + "/phone.png" });
     await page.goto(facts.runs + "?status=completed");

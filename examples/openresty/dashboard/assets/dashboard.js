@@ -71,6 +71,9 @@
     return increment >= 86400 || text.slice(11, 16) === "00:00" ? text.slice(5, 10) : text.slice(11, 16);
   });
 
+  // Returns a time in UTC, without its seconds.
+  const minute = (time) => new Date(time * 1000).toISOString().slice(0, 16).replace("T", " ");
+
   function plot(place, series, text, range, incrs) {
     const axis = { stroke: color("--soft"), grid: { stroke: color("--line"), width: 1 },
       ticks: { show: false }, font: "12px system-ui, sans-serif" };
@@ -82,9 +85,9 @@
       padding: [10, 12, 0, 0],
       axes: [
         { ...axis, space: 60, size: 32, values: (_, splits, index, space, increment) => timeLabels(splits, increment) },
-        { ...axis, size: 54, incrs, values: (_, values) => values.map(text) },
+        { ...axis, size: 54, space: 25, incrs, values: (_, values) => values.map(text) },
       ],
-      series: [{ label: "Created", value: "{YYYY}-{MM}-{DD} {HH}:{mm}" }, ...series],
+      series: [{ label: "Created", value: (_, time) => time === null ? "–" : minute(time) }, ...series],
     };
     const drawn = new uPlot(options, [columns.time, ...series.map((one) => columns[one.name])], place);
     drawn.over.addEventListener("click", () => {
