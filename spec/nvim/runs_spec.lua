@@ -469,7 +469,7 @@ describe("the window of a run", function()
         messages = messages() }
     ]], { given = { id = run.id } })
     local text = table.concat(result.shown, "\n")
-    assert.equal(run.id, result.first[1])
+    assert.equal(run.id .. "   r refreshes   q closes", result.first[1])
     assert.is_truthy(table.concat(result.first, "\n"):find("Loading", 1, true))
     assert.is_truthy(text:find("Workflow    " .. run.workflow_id, 1, true), text)
     assert.is_truthy(text:find(("Score       %.3f"):format(metrics.score), 1, true), text)

@@ -78,7 +78,10 @@ end
 local function add_run(lines, run, now)
   local timing, lifecycle = table_of(run.timing), table_of(run.lifecycle)
   local workflow = table_of(run.workflow)
-  lines[1] = { { tostring(run.id), "RetabId" } }
+  lines[1] = {
+    { tostring(run.id), "RetabId" }, { "   " },
+    { "r", "RetabKey" }, { " refreshes   ", "RetabNote" }, { "q", "RetabKey" }, { " closes", "RetabNote" },
+  }
   fact(lines, "Status", join("", lifecycle.status) or "unknown", highlight.of_status(lifecycle.status))
   fact(lines, "Score", score_of(run.score), "RetabScore")
   fact(lines, "Documents", join(" of ", run.completed_document_count, run.total_document_count or run.document_count))
@@ -210,10 +213,6 @@ function detail.lines(run, found, now)
     heading(lines, "Metrics")
     lines[#lines + 1] = { { "Loading ...", "RetabNote" } }
   end
-  lines[#lines + 1] = {}
-  lines[#lines + 1] = {
-    { "r", "RetabKey" }, { " refreshes   ", "RetabNote" }, { "q", "RetabKey" }, { " closes", "RetabNote" },
-  }
   return lines
 end
 
