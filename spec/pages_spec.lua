@@ -133,7 +133,6 @@ local function start_nginx(configuration, source)
     file:write(text)
     file:close()
   end
-  os.execute("chmod 644 " .. module)
   local ok, started = pcall(nginx.start, template)
   os.remove(template)
   finally(function()

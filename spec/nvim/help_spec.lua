@@ -1,4 +1,5 @@
 local editor = require "spec.nvim.editor"
+local simulator = require "spec.simulator"
 
 local function read(path)
   local file = assert(io.open(editor.root .. "/" .. path))
@@ -25,6 +26,30 @@ describe("doc/retab.txt", function()
     ]], { directory = directory, given = { directory = directory } })
     editor.remove(directory)
     assert.same({}, dead)
+  end)
+
+  it("has commands and Lua code that run", function()
+    local blocks = {}
+    for block in help:gmatch " >\n\n(.-)\n<" do
+      block = block:gsub("^    ", ""):gsub("\n    ", "\n"):gsub("exp_abc", "exp_0")
+      if block:find "^vim%." or block:find "^local " or block:find "^:" then blocks[#blocks + 1] = block end
+    end
+    assert.is_true(#blocks >= 9)
+    local printed = editor.on(simulator.shared():scenario { runs = 400 }, [[
+      local printed = 0
+      print = function(id) if id:find "^exprun_" then printed = printed + 1 end end
+      for _, block in ipairs(given.blocks) do
+        if block:find "^:" then
+          vim.cmd(block:sub(2))
+        else
+          assert(loadstring(block))()
+        end
+        vim.env.RETAB_API_KEY, vim.g.retab = "k", nil
+      end
+      wait("the runs are printed", function() return printed == 5 end)
+      return printed
+    ]], { given = { blocks = blocks } })
+    assert.equal(5, printed)
   end)
 
   it("has no line that is wider than 78 columns", function()
