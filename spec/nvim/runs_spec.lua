@@ -160,10 +160,28 @@ describe("the list of runs", function()
         assert.is_truthy(line:find((" %.3f "):format(run.score), 1, true), line)
       end
       assert.is_truthy(line:find((" %d/%d "):format(run.completed_document_count, run.total_document_count), 1, true))
-      assert.equal(run.block_type, line:sub(at):match "^%S+%s+(%S+)")
       assert.equal(#result.lines[3], #line) -- so that the ages are aligned
     end
     assert.same({ false, "retab", 3, "" }, { result.modifiable, result.filetype, result.cursor, result.messages })
+  end)
+
+  it("names the experiment and the block of each run, unless all runs are of one experiment", function()
+    local url = server:scenario { runs = 20 }
+    local expected = get(url, "runs?limit=50").data
+    local result = editor.on(url, [[
+      vim.cmd "Retab runs"
+      wait_for "exprun_"
+      local all = lines()
+      vim.cmd "Retab runs exp_0"
+      wait_for "exprun_"
+      return { all = all, of_one = lines()[2] }
+    ]])
+    for index, run in ipairs(expected) do
+      local pattern = "^%S+%s+(%S+)%s+%S+%s+(%S+)"
+      assert.same({ run.experiment_id, run.block_type }, { result.all[index + 2]:match(pattern) })
+    end
+    assert.equal("RUN EXPERIMENT STATUS BLOCK SCORE DOCS FAILED TOOK", (result.all[2]:gsub("%s+", " ")))
+    assert.equal("RUN STATUS SCORE DOCS FAILED TOOK", (result.of_one:gsub("%s+", " ")))
   end)
 
   it("highlights by status, in groups that are linked to standard ones", function()
@@ -259,7 +277,7 @@ describe("the list of runs", function()
     local result = editor.on(fixed {
       a_run { id = "実験", block_type = ("é"):rep(100) }, a_run { id = "exprun_2" },
     }, [[
-      vim.cmd "Retab runs exp_1"
+      vim.cmd "Retab runs"
       wait_for "exprun_2"
       local places = {}
       for number = 3, 4 do

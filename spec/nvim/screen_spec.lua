@@ -14,7 +14,7 @@ describe("the Neovim plugin in a terminal", function()
     editor:press(":Retab runs exp_0", "Enter")
     local screen = editor:wait_for "ago"
     assert.is_truthy(screen:find "Runs of exp_0   %d+ runs   %? helps")
-    assert.is_truthy(screen:find "\nexprun_%x+  %l+ +%l+ +[%d.-]+ +%d+/%d+ [^\n]* %d+ %l+ ago")
+    assert.is_truthy(screen:find "\nexprun_%x+  %l+ +[%d.-]+ +%d+/%d+ [^\n]* %d+ %l+ ago")
     editor:press("/completed", "Enter", "Enter")
     screen = editor:wait_for "Metrics"
     assert.is_truthy(screen:find("╭", 1, true))

@@ -33,7 +33,8 @@ local columns = {
   { title = "STATUS", most = 12, of = function(run)
     return chunk(status_of(run), highlight.of_status(status_of(run)))
   end },
-  { title = "BLOCK", most = 12, of = function(run) return chunk(run.block_type or run.block_kind) end },
+  { title = "BLOCK", most = 12, of = function(run) return chunk(run.block_type or run.block_kind) end,
+    is_known = "experiment" }, -- an experiment is about one block
   { title = "SCORE", right = true, of = function(run) return chunk(score_of(run), "RetabScore") end },
   { title = "DOCS", right = true, of = function(run) return chunk(documents_of(run)) end },
   { title = "FAILED", right = true, of = function(run)
