@@ -146,8 +146,9 @@ describe("the list of runs", function()
       local first = lines()[1]
       wait_for "L loads more"
       return { first = first, lines = lines(), modifiable = vim.bo.modifiable, filetype = vim.bo.filetype,
-        cursor = vim.api.nvim_win_get_cursor(0)[1], messages = messages() }
+        cursor = vim.api.nvim_win_get_cursor(0)[1], messages = messages(), wraps = vim.wo.wrap }
     ]])
+    assert.is_false(result.wraps)
     assert.is_truthy(result.first:find("Runs of exp_0   loading ...", 1, true))
     assert.is_truthy(result.lines[1]:find("Runs of exp_0   the newest 50, L loads more", 1, true))
     assert.equal(2 + 50, #result.lines)
@@ -635,16 +636,19 @@ describe("waiting for a run by w", function()
   end)
 
   it("warns where it ended in an error, at once if it has ended already", function()
-    local url, id = fixed { a_run { lifecycle = { status = "error" }, score = false } }
+    local url, id = fixed {
+      a_run { lifecycle = { status = "error", message = "No\npage" }, score = false },
+      a_run { id = "exprun_2", lifecycle = { status = "cancelled", reason = 7 }, score = false },
+    }
     local notes = editor.on(url, [[
       local notes = {}
       vim.notify = function(message, level) notes[#notes + 1] = { message, level } end
       vim.cmd "Retab runs exp_1"
-      wait_for "exprun_1"
-      press "w"
+      wait_for "exprun_2"
+      press "wjw"
       return notes
     ]], { globals = { retab = { refresh = 0 } } })
-    assert.same({ { "exprun_1: error", 3 } }, notes)
+    assert.same({ { "exprun_1: error: No\239\191\189page", 3 }, { "exprun_2: cancelled", 3 } }, notes)
     assert.equal(1, #server:requests(id)) -- the list
   end)
 
@@ -704,9 +708,10 @@ describe("a problem", function()
       local result = editor.on(url, [[
         vim.cmd "Retab runs exp_0"
         wait_for "tries again"
-        return { lines = lines(), messages = messages() }
+        return { lines = lines(), messages = messages(), wraps = vim.wo.wrap }
       ]], { globals = { retab = { client = { max_retries = 0 } } } })
       local text = table.concat(result.lines, "\n")
+      assert.is_true(result.wraps)
       assert.equal(title, result.lines[3])
       assert.is_nil(text:find "traceback")
       assert.is_nil(text:find "%.lua:%d")

@@ -61,7 +61,7 @@ local function title_of(view)
   end
   return {
     { view.experiment and "Runs of " .. view.experiment or "Runs", "RetabTitle" },
-    { "   " .. note, "RetabNote" },
+    { note ~= "" and "   " .. note or "", "RetabNote" },
     { "   ? helps", "RetabNote" },
   }
 end

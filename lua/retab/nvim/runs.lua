@@ -76,6 +76,16 @@ local function move_cursors(self, ids)
   end
 end
 
+--- Wraps the lines that explain a problem, and not those of the table.
+local function wrap(self)
+  local wanted = not self.runs
+  for _, window in ipairs(vim.fn.win_findbuf(self.buffer)) do
+    if vim.wo[window].wrap ~= wanted then
+      api.nvim_win_call(window, function() vim.cmd(wanted and "setlocal wrap" or "setlocal nowrap") end)
+    end
+  end
+end
+
 --- Shows what is known. The cursor of each window stays on its run.
 --- @param found table|nil new { runs, more, pages }
 local function draw(self, found)
@@ -85,6 +95,7 @@ local function draw(self, found)
   local lines
   lines, self.above = listing.lines(self)
   sheet.show(self.buffer, lines)
+  wrap(self)
   draw_ages(self)
   move_cursors(self, ids)
 end
@@ -182,7 +193,8 @@ end
 
 --- A window shows the buffer: refreshes it, unless that was done a moment ago.
 local function enter(self)
-  vim.cmd "setlocal nowrap nonumber norelativenumber signcolumn=no cursorline"
+  vim.cmd "setlocal nonumber norelativenumber signcolumn=no cursorline linebreak breakindent"
+  wrap(self)
   local interval = settings.get().refresh
   if self.updated and interval > 0 and os.time() - self.updated >= interval and not self.busy then refresh(self) end
 end
@@ -202,9 +214,10 @@ function View:open_run()
 end
 
 local function tell_outcome(run)
-  local score = type(run.score) == "number" and (", score %.3f"):format(run.score) or ""
-  notify(("%s: %s%s"):format(text.clean(run.id), text.clean(run.lifecycle.status), score),
-    run.lifecycle.status == "completed" and "INFO" or "WARN")
+  local status, why = run.lifecycle.status, run.lifecycle.message or run.lifecycle.reason
+  local more = type(why) == "string" and ": " .. text.clean(why) or ""
+  if type(run.score) == "number" then more = (", score %.3f"):format(run.score) end
+  notify(("%s: %s%s"):format(text.clean(run.id), text.clean(status), more), status == "completed" and "INFO" or "WARN")
 end
 
 --- Waits until the run under the cursor has ended, and notifies.
