@@ -13,6 +13,9 @@ local listener = {}
 --- The longest that a spec waits, in seconds.
 local patience = 30
 
+--- Connections that wait to be accepted. Further ones are tried again only after a second.
+local backlog = 256
+
 local Peer = {}
 Peer.__index = Peer
 
@@ -114,7 +117,7 @@ Listener.__index = Listener
 ---   connection that it leaves open is closed with the listener. Without a handler, no connection is accepted
 --- @return table listener url, port, heads (of the requests, in order), accepted and closed (numbers of connections)
 function listener.open(handler)
-  local server = assert(socket.bind("127.0.0.1", 0))
+  local server = assert(socket.bind("127.0.0.1", 0, backlog))
   server:settimeout(0)
   local _, port = server:getsockname()
   return setmetatable({
@@ -125,16 +128,22 @@ function listener.open(handler)
   }, Listener)
 end
 
---- Accepts a connection if there is one, and resumes every handler.
+--- Starts a handler for a connection.
+function Listener:serve(connection)
+  connection:settimeout(0)
+  self.accepted = self.accepted + 1
+  local peer = setmetatable({ socket = connection, listener = self }, Peer)
+  local number = self.accepted
+  self.peers[peer] = true
+  self.threads[number] = coroutine.create(function() self.handler(peer, number) end)
+end
+
+--- Accepts the connections that wait, and resumes every handler.
 function Listener:poll()
   local connection = self.handler and self.server:accept()
-  if connection then
-    connection:settimeout(0)
-    self.accepted = self.accepted + 1
-    local peer = setmetatable({ socket = connection, listener = self }, Peer)
-    local number = self.accepted
-    self.peers[peer] = true
-    self.threads[number] = coroutine.create(function() self.handler(peer, number) end)
+  while connection do
+    self:serve(connection)
+    connection = self.server:accept()
   end
   for number, thread in pairs(self.threads) do
     assert(coroutine.resume(thread))
