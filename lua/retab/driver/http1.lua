@@ -1,5 +1,7 @@
 --- HTTP/1.1 on a connected socket: writes one request and reads one response. It limits memory, and the caller limits
 --- time. Of nginx it knows only three methods of a cosocket: `send`, `receive`, `receiveuntil`.
+local parse_headers = require("retab.headers").parse
+
 local http1 = {}
 
 --- The most bytes of a response's header, interim responses and trailers included. libcurl has the same limit.
@@ -87,28 +89,6 @@ local function read_block(reader, read)
   more, problem = read(1)
   if problem then return http1.broken(problem) end
   return block .. (more or "")
-end
-
---- Returns the text without the white space around it, in linear time: "^%s*(.-)%s*$" takes quadratic time.
-local function trim(text)
-  local first = text:find "%S"
-  return first and text:match("^.*%S", first) or ""
-end
-
---- Returns the values of headers by their names in lower case. The values of a repeated header are joined.
-local function parse_headers(block)
-  local values = {}
-  for line in block:gsub("\r\n[ \t]+", " "):gmatch "[^\r\n]+" do
-    local colon = line:find(":", 1, true)
-    if colon then
-      local name = trim(line:sub(1, colon - 1)):lower()
-      local list = values[name] or {}
-      values[name] = list
-      list[#list + 1] = trim(line:sub(colon + 1))
-    end
-  end
-  for name, list in pairs(values) do values[name] = table.concat(list, ", ") end
-  return values
 end
 
 --- Reads a status line and headers.
