@@ -1,27 +1,34 @@
 --- headers.lua: the header fields of a response, as a table of strings by lower-case name.
 local headers = {}
 
+--- Adds a field. The values of a name that comes twice are collected in `repeated`.
+local function add(fields, repeated, name, value)
+  local end_byte = value:byte(-1)
+  if end_byte == 32 or end_byte == 9 then value = value:match "^.*[^ \t]" or "" end
+  local earlier = fields[name]
+  if not earlier then
+    fields[name] = value
+  else
+    local values = repeated[name] or { earlier }
+    repeated[name], values[#values + 1] = values, value
+  end
+end
+
 --- Reads the lines of a header, without the status line. The values of a name that comes twice are joined with commas.
---- No header takes quadratic time: each pattern here begins at a known byte, and has nothing to go back for.
+--- No header takes quadratic time: the pattern of a field is tried at one place in each line.
 --- @param lines string
 --- @return table<string, string>
 function headers.parse(lines)
-  local fields, repeated = {}, {}
+  local fields, repeated, place = {}, {}, 1
   if lines:find "\n[ \t]" then lines = lines:gsub("\r?\n[ \t]+", " ") end -- a value may go on in the next line
-  for line in lines:gmatch "[^\r\n]+" do
-    local colon = line:find(":", 2, true)
-    if colon then
-      local name, value = line:sub(1, colon - 1):lower(), line:match("^[ \t]*(.*)", colon + 1)
-      local last = value:byte(-1)
-      if last == 32 or last == 9 then value = value:match "^.*[^ \t]" or "" end
-      local earlier = fields[name]
-      if not earlier then
-        fields[name] = value
-      else
-        local values = repeated[name] or { earlier }
-        repeated[name], values[#values + 1] = values, value
-      end
+  while place <= #lines do
+    local _, last, name, value = lines:find("^([^:\r\n]+):[ \t]*([^\r\n]*)[\r\n]*", place)
+    if name then
+      add(fields, repeated, name:lower(), value)
+    else
+      _, last = lines:find("[\r\n]+", place)
     end
+    place = (last or #lines) + 1
   end
   for name, values in pairs(repeated) do fields[name] = table.concat(values, ", ") end
   return fields
