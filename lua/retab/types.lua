@@ -951,7 +951,7 @@ function PageIterator:next() end
 
 ---@class retab.DriverResponse
 ---@field status integer
----@field headers table<string, string> names in any case
+---@field headers table<string, string>|string names in any case; or the lines of the header, without the status line
 ---@field body string decompressed
 
 ---@class retab.DriverError
