@@ -1,9 +1,9 @@
---- The driver of nginx on its own cosockets: it does not load libcurl. Requests wait in a queue for servers. A server
---- is a timer that sends one request after another and reads the responses, while the callers wait on semaphores. So
---- an exchange goes on when the client of the caller's own request goes away, and a prefetched page does not keep a
---- finished request open. There are at most as many servers as connections.
+--- The driver of nginx on its own cosockets: it does not load libcurl. Requests wait in a queue for consumers. A
+--- consumer is a timer that does one exchange after another: it sends a request and reads the response, while the
+--- caller waits on a semaphore. So an exchange goes on when the client of the caller's own request goes away, and a
+--- prefetched page does not keep a finished request open. There are at most max_connections consumers.
 ---
---- A server runs its exchanges in a light thread, and kills the thread when an exchange is cancelled or late, because
+--- A consumer does its exchanges in a light thread, and kills the thread when an exchange is cancelled or late, because
 --- a cosocket's own timeouts limit each read and not the whole exchange.
 local bind = require "retab.driver.bind"
 local http1 = require "retab.driver.http1"
@@ -13,19 +13,18 @@ local semaphore = require "ngx.semaphore"
 local task = require "retab.task"
 
 --- Milliseconds for which an idle connection is kept.
-local idle = 60000
+local keepalive = 60000
 
 --- Seconds between two looks of a waiting thread at the time and at the timers.
 local watch = 1
 
---- Seconds for which a server without work waits for another ticket before it ends: a new timer costs more than the
---- wait.
+--- Seconds for which a consumer waits for another ticket before it ends: a new timer costs more than the wait.
 local linger = 0.1
 
---- The most exchanges of one server. nginx frees their memory when the server's timer ends.
+--- The most exchanges of one consumer. nginx frees their memory when the consumer's timer ends.
 local most_exchanges = 100
 
---- Milliseconds: the longest timeout of a cosocket. The servers limit the time of exchanges.
+--- Milliseconds: the longest timeout of a cosocket. The consumers limit the time of exchanges.
 local forever = 2 ^ 31 - 1
 
 local Driver = {}
@@ -143,7 +142,7 @@ function Driver:exchange(ticket)
     local was_kept = may_reuse and socket:getreusedtimes() > 0
     local response, result = converse(socket, request, url, proxy)
     local is_reusable = response and result and may_reuse
-    if not (is_reusable and socket:setkeepalive(idle, self.max_connections)) then socket:close() end
+    if not (is_reusable and socket:setkeepalive(keepalive, self.max_connections)) then socket:close() end
     if response then return response end
     if not (was_kept and result.silent) then return nil, result end
   end
@@ -158,27 +157,27 @@ function Driver:finish(ticket, response, err)
   ticket.over, ticket.response, ticket.err = true, response, err
   self.live[ticket] = nil
   if ticket.waiter then ticket.waiter:post(1) end
-  local server = ticket.server
-  if server and server.ticket == ticket then server.changed:post(1) end -- it kills its thread
+  local consumer = ticket.consumer
+  if consumer and consumer.ticket == ticket then consumer.changed:post(1) end -- it kills its thread
 end
 
 function Driver:time_out(ticket, message)
   self:finish(ticket, nil, { kind = "timeout", message = message })
 end
 
---- Returns the next ticket for a server. Returns nil if there is none, and the server has lingered if it is to linger.
-function Driver:next_ticket(server)
+--- Returns the next ticket for a consumer, or nil if there is none. A consumer that lingers waits for one.
+function Driver:next_ticket(consumer)
   while true do
     while self.first <= self.last do
       local ticket = self.queue[self.first]
       self.queue[self.first], self.first = nil, self.first + 1
       if not ticket.over then return ticket end
     end
-    if not server.lingers then return nil end
-    self.idle[#self.idle + 1] = server
-    server.wanted:wait(linger)
+    if not consumer.lingers then return nil end
+    self.idle[#self.idle + 1] = consumer
+    consumer.wanted:wait(linger)
     for index, one in ipairs(self.idle) do
-      if one == server then -- nobody wanted it
+      if one == consumer then -- it was not wanted
         table.remove(self.idle, index)
         return nil
       end
@@ -186,71 +185,71 @@ function Driver:next_ticket(server)
   end
 end
 
---- Runs exchanges, one after the other, in the light thread of a server.
-function Driver:work(server)
-  while server.left > 0 do
-    local ticket = self:next_ticket(server)
+--- Does exchanges, one after the other, in the light thread of a consumer.
+function Driver:work(consumer)
+  while consumer.left > 0 do
+    local ticket = self:next_ticket(consumer)
     if not ticket then break end
     local request = ticket.request
-    server.left, server.ticket = server.left - 1, ticket
-    ticket.server, ticket.began = server, self.now()
+    consumer.left, consumer.ticket = consumer.left - 1, ticket
+    ticket.consumer, ticket.began = consumer, self.now()
     ticket.ends = math.min(ticket.expires, ticket.began + math.min(request.connect_timeout, request.timeout))
-    ticket.late = "the server could not be connected within the timeout"
-    if ticket.ends < server.looks then server.changed:post(1) end
+    ticket.late = "could not connect to the server within the timeout"
+    if ticket.ends < consumer.looks then consumer.changed:post(1) end
     local ok, response, err = pcall(self.exchange, self, ticket)
     if not ok then response, err = nil, { kind = "connection", message = tostring(response) } end
-    server.ticket = nil
+    consumer.ticket = nil
     self:finish(ticket, response, err)
   end
-  server.has_ended = true
-  server.changed:post(1)
+  consumer.has_ended = true
+  consumer.changed:post(1)
 end
 
---- Returns when the thread of a server has ended, or when it is to be killed: its ticket is over, or late.
-function Driver:supervise(server)
-  while not server.has_ended do
-    local ticket, now = server.ticket, self.now()
+--- Returns when the thread of a consumer has ended, or when it is to be killed: its ticket is over, or late.
+function Driver:supervise(consumer)
+  while not consumer.has_ended do
+    local ticket, now = consumer.ticket, self.now()
     if ticket and now >= ticket.ends then self:time_out(ticket, ticket.late) end
     if ticket and ticket.over then return end
-    server.looks = ticket and math.min(ticket.ends, now + watch) or now + watch
-    server.changed:wait(server.looks - now)
+    consumer.looks = ticket and math.min(ticket.ends, now + watch) or now + watch
+    consumer.changed:wait(consumer.looks - now)
   end
 end
 
---- Serves the queue until it is empty, or until a server has had enough exchanges.
---- @param lingers boolean true: waits a while for further tickets
-function Driver:serve(lingers)
-  local server = {
+--- Runs a consumer until the queue is empty, or until it has done its number of exchanges.
+--- @param lingers boolean true: it waits a while for further tickets
+function Driver:consume(lingers)
+  local consumer = {
     lingers = lingers,
     left = most_exchanges,
     ticket = nil, -- whose exchange is under way
-    looks = 0, -- when the supervisor looks next
-    changed = semaphore.new(), -- posted when the supervisor has to look
-    wanted = semaphore.new(), -- posted when an idle server gets a ticket
+    looks = 0, -- when `supervise` looks next
+    changed = semaphore.new(), -- posted when `supervise` has to look
+    wanted = semaphore.new(), -- posted when there is a ticket for an idle consumer
   }
   repeat
-    local thread = ngx.thread.spawn(self.work, self, server)
-    self:supervise(server)
+    local thread = ngx.thread.spawn(self.work, self, consumer)
+    self:supervise(consumer)
     ngx.thread.kill(thread)
-    server.ticket = nil
-  until server.has_ended or server.left == 0
+    consumer.ticket = nil
+  until consumer.has_ended or consumer.left == 0
 end
 
---- Starts a server in a timer. If nginx refuses the timer (it exits, or has too many), a light thread of the caller's
---- request serves the queue. Such a thread is not counted, because nobody would notice that nginx kills it with its
+--- Starts a consumer in a timer. If nginx refuses the timer (it exits, or has too many), a light thread of the caller's
+--- request consumes the queue. Such a thread is not counted, because nothing tells when nginx kills it with its
 --- request: there can be more connections than max_connections.
-function Driver:start_server()
+function Driver:start_consumer()
   local created = ngx.timer.at(0, function()
     table.remove(self.starting, 1)
     self.running = self.running + 1
-    self:serve(true)
+    self:consume(true)
     self.running = self.running - 1
-    if self.first <= self.last then self:start_server() end
+    if self.first <= self.last then self:start_consumer() end
   end)
   if created then
     self.starting[#self.starting + 1] = self.now()
   else
-    ngx.thread.spawn(self.serve, self, false)
+    ngx.thread.spawn(self.consume, self, false)
   end
 end
 
@@ -263,11 +262,11 @@ function Driver:send(request)
   self.live[ticket] = true
   self.last = self.last + 1
   self.queue[self.last] = ticket
-  local server = table.remove(self.idle)
-  if server then
-    server.wanted:post(1)
+  local consumer = table.remove(self.idle)
+  if consumer then
+    consumer.wanted:post(1)
   elseif self.running + #self.starting < self.max_connections then
-    self:start_server()
+    self:start_consumer()
   end
   return ticket
 end
@@ -282,7 +281,7 @@ function Driver:await(ticket)
     if now >= ticket.expires then self:time_out(ticket, "the response was not complete within the deadline") end
     if self.starting[1] and now - self.starting[1] > watch then -- nginx drops timers past lua_max_running_timers
       table.remove(self.starting, 1)
-      ngx.thread.spawn(self.serve, self, false)
+      ngx.thread.spawn(self.consume, self, false)
     end
   end
   return ticket.response, ticket.err
@@ -331,11 +330,11 @@ local function new(settings)
     proxy = settings.proxy and proxy_of(settings.proxy),
     alarm = light_thread.alarm(),
     opened = 0, -- connections
-    queue = {}, first = 1, last = 0, -- tickets that wait for a server
+    queue = {}, first = 1, last = 0, -- tickets that wait for a consumer
     live = setmetatable({}, { __mode = "k" }), -- tickets that are not over
-    running = 0, -- the number of servers in timers
+    running = 0, -- the number of consumers in timers
     idle = {}, -- those of them that wait for a ticket
-    starting = {}, -- the times at which timers were requested that have not begun
+    starting = {}, -- when the timers were requested that have not begun
   }, Driver))
 end
 
