@@ -58,7 +58,7 @@ end
 -- ---- one exchange ------------------------------------------------------------------------------------
 
 --- Opens a tunnel through the proxy to the host of a URL.
-local function tunnel(socket, proxy, url)
+local function open_tunnel(socket, proxy, url)
   local target = ("%s:%d"):format(url.host, url.port)
   local ok, err = http1.write(socket, { method = "CONNECT", headers = {} }, target, target, proxy.authorization)
   if not ok then return nil, err end
@@ -100,7 +100,7 @@ function Driver:connect(socket, url, proxy, may_reuse)
   if url.scheme ~= "https" then return true end
   if proxy then
     local err
-    ok, err = tunnel(socket, proxy, url)
+    ok, err = open_tunnel(socket, proxy, url)
     if not ok then return nil, err end
   end
   return handshake(socket, url)
@@ -110,9 +110,11 @@ end
 --- @return table|nil response
 --- @return retab.DriverError|boolean is_reusable
 local function converse(socket, request, url, proxy)
-  local plain_proxy = url.scheme == "http" and proxy
-  local target = plain_proxy and "http://" .. url.authority .. url.path or url.path
-  local ok, err = http1.write(socket, request, target, url.authority, plain_proxy and plain_proxy.authorization)
+  local target, authorization = url.path, nil
+  if proxy and url.scheme == "http" then -- there is no tunnel: the proxy needs the whole URL
+    target, authorization = "http://" .. url.authority .. url.path, proxy.authorization
+  end
+  local ok, err = http1.write(socket, request, target, url.authority, authorization)
   if not ok then return nil, err end
   return http1.read(socket, request.max_body_bytes)
 end
@@ -127,10 +129,10 @@ function Driver:exchange(ticket)
   while true do
     local socket = ngx.socket.tcp()
     socket:settimeouts(forever, forever, forever)
-    local ok, problem = self:connect(socket, url, proxy, may_reuse)
+    local ok, err = self:connect(socket, url, proxy, may_reuse)
     if not ok then
       socket:close()
-      return nil, problem
+      return nil, err
     end
     if ticket.over then -- its caller was told that nothing was sent
       socket:close()
@@ -149,6 +151,9 @@ function Driver:exchange(ticket)
 end
 
 -- ---- the queue ---------------------------------------------------------------------------------------
+-- A ticket has `request` and `expires`, the time at which it is late if it still waits for a consumer. Its exchange
+-- adds `consumer`, `began`, `ends` (the time at which it is late), `late` (the message then) and `sent`; its end adds
+-- `over`, and `response` or `err`. `waiter` is the semaphore of the thread that awaits it.
 
 --- Ends a ticket. It does nothing to a ticket that has ended.
 function Driver:finish(ticket, response, err)
