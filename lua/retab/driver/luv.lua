@@ -5,7 +5,7 @@
 --- where libuv does not let the loop run again, the call waits for the network alone.
 ---
 --- Three rules keep luv from crashing:
---- - A handle is forgotten when it is closed: luv 1.48 reads freed memory if a method of a collected handle is called.
+--- - A closed handle is never used again: luv 1.48 reads freed memory if a method of a collected handle is called.
 --- - The loop closes the handles, in the callback of an idle handle, because the same turn of the loop also finishes
 ---   the closing. luv 1.44 crashes if the Lua state ends between the two.
 --- - A finalizer closes no handle, but has the loop close them. Finalizers run in the reverse order of creation when
