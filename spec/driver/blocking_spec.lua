@@ -243,7 +243,7 @@ describe("clients, walks and transfers", function()
     assert.equal(40, count)
   end)
 
-  --- Ends of a program, with transfers out.
+  --- Ends of a program that has transfers under way.
   local endings = {
     ["runs off its end"] = "",
     ["exits"] = "os.exit(0)",

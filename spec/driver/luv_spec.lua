@@ -123,9 +123,7 @@ describe("under luv, a client", function()
         weak.client, weak.thread = client, thread
       end
       collect()
-      local timer = uv.new_timer() -- after the timeout of the transfer
-      timer:start(500, 0, function() timer:close() end)
-      uv.run()
+      uv.run() -- until the timeout of the transfer
       collect()
       assert.is_nil(weak.thread)
       assert.is_nil(weak.client)
@@ -285,7 +283,7 @@ describe("under luv, a process", function()
         listed = true
       end)()
       while not listed do uv.run "once" end]],
-    ["while a call is out"] = "coroutine.wrap(function() runs.list {} end)() uv.run 'nowait'",
+    ["while a call is under way"] = "coroutine.wrap(function() runs.list {} end)() uv.run 'nowait'",
     ["while a retry waits"] = [[
       local function wait(seconds)
         local ends = uv.hrtime() + seconds * 1e9
