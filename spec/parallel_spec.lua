@@ -86,7 +86,7 @@ local latency = 0.05
 
 --- A client of such a server. The driver notes how many requests were in flight at once.
 --- @param options table|nil granularity, change (function (args, number) -> response or nil), blind (the driver has no
----   `ready`), any (it has `await_any`), now, client (options of the client)
+---   `ready`), now, client (options of the client)
 local function serve(set, options)
   options = options or {}
   local driver = scripted.new(function(request, number)
@@ -137,13 +137,6 @@ local function serve(set, options)
   end
 
   if not options.blind then driver.ready = is_ready end
-  if options.any then
-    function driver.await_any(waited_for)
-      local first = math.huge
-      for _, ticket in ipairs(waited_for) do first = math.min(first, ticket.since + latency) end
-      driver.clock = math.max(driver.clock, first)
-    end
-  end
   local given = { api_key = "sk_test", base_url = "https://api.example.com", driver = driver, max_retries = 0 }
   for name, value in pairs(options.client or {}) do given[name] = value end
   return retab.new(given).workflows.experiments.runs, driver
@@ -419,7 +412,9 @@ describe("a parallel walk", function()
     end })
     local params = copy(range, { limit = 10 })
     assert.same(single_file(set, params), ids((runs.iter(params, { parallel = 4 }))))
-    assert.equal(10, #driver.sent)
+    for index, request in ipairs(driver.sent) do
+      assert.equal(index > 2 and ("r%d"):format(index * 10 - 20) or nil, scripted.query(request).after)
+    end
   end)
 end)
 
@@ -433,24 +428,32 @@ describe("a parallel walk", function()
     end
   end)
 
-  it("reads a bounded number of runs ahead of a slow reader", function()
-    for _, parallel in ipairs { 2, 4, 8 } do
-      local delivered, count = {}, 0
-      local set = spaced(4000, 60)
-      local runs, driver = serve(set, { change = function(args)
-        local reply = respond(set, "exact", args)
-        for id in reply.body:gmatch '"id":"(r%d+)"' do
-          if not delivered[id] then delivered[id], count = true, count + 1 end
+  it("holds a bounded number of runs for a slow reader", function()
+    local bursts, moment = {}, newest
+    for index = 1, 4000 do -- slices have many more runs than the ones before them
+      bursts[index] = moment
+      moment = moment - (index % 500 < 100 and 600 or 1)
+    end
+    for _, set in ipairs { spaced(4000, 60), data_set(bursts) } do
+      for _, order in ipairs(orders) do
+        for _, parallel in ipairs { 2, 4, 8 } do
+          local delivered, count = {}, 0
+          local runs, driver = serve(set, { change = function(args)
+            local reply = respond(set, "exact", args)
+            for id in reply.body:gmatch '"id":"(r%d+)"' do
+              if not delivered[id] then delivered[id], count = true, count + 1 end
+            end
+            return reply
+          end })
+          local handed_out = 0
+          for _ in runs.iter(copy(range, { limit = 10, order = order }), { parallel = parallel }) do
+            driver.clock = driver.clock + 1 -- all that is under way arrives
+            handed_out = handed_out + 1
+            assert.is_true(count - handed_out <= (3 * parallel + 1) * 10, count - handed_out)
+          end
+          assert.equal(4000, handed_out)
         end
-        return reply
-      end })
-      local handed_out = 0
-      for _ in runs.iter(copy(range, { limit = 10 }), { parallel = parallel }) do
-        driver.clock = driver.clock + 1
-        handed_out = handed_out + 1
-        assert.is_true(count - handed_out <= 3 * parallel * 10, count - handed_out)
       end
-      assert.equal(4000, handed_out)
     end
   end)
 
@@ -672,6 +675,31 @@ describe("a parallel walk goes on in single file", function()
     end
   end)
 
+  it("where a run has no id", function()
+    local set = spaced(200, 60)
+    local runs, driver = serve(set, { change = function(args)
+      return edit(respond(set, "exact", args), function(run)
+        return run:find '"r77"' and run:gsub('"id":"r77",', "") or nil
+      end)
+    end })
+    local found = {}
+    for run in runs.iter(copy(range, { limit = 10 }), { parallel = 4 }) do found[#found + 1] = run.id or "r77" end
+    assert.same(single_file(set, range), found)
+    assert.is_not_nil(scripted.query(driver.sent[#driver.sent]).after)
+  end)
+
+  it("and cancels its requests when it is closed then", function()
+    local set = spaced(200, 60)
+    local runs, driver = serve(set, { change = function(args)
+      return respond(set, "exact", { limit = args.limit, after = args.after })
+    end })
+    local it = runs.iter(copy(range, { limit = 10 }), { parallel = 4 })
+    for _ = 1, 35 do assert(it:next()) end
+    assert.equal(1, driver.left())
+    it:close()
+    assert.equal(0, driver.left())
+  end)
+
   it("where a page is not in the order of time", function()
     check_single_file(function(reply)
       return edit(reply, function(run)
@@ -753,6 +781,27 @@ describe("a parallel walk", function()
     end
   end)
 
+  it("is parallel where the server drops the fractions of dates, or rounds them up", function()
+    for _, granularity in ipairs { "seconds", "whole_seconds" } do
+      for _, order in ipairs(orders) do
+        local driver = check(spaced(1000, 7.39), copy(range, { limit = 10, order = order }), { parallel = 8 },
+          { granularity = granularity })
+        for _, request in ipairs(driver.sent) do assert.is_nil(scripted.query(request).after) end
+      end
+    end
+  end)
+
+  it("hands out the pages that it has where the function api_key raises for a request after them", function()
+    local set, asked = spaced(200, 60), 0
+    local params = copy(range, { limit = 10 })
+    local runs = serve(set, { client = { api_key = function()
+      asked = asked + 1
+      if asked == 4 then error "the vault is closed" end
+      return "sk_test"
+    end } })
+    assert.same(single_file(set, params), ids((runs.iter(params, { parallel = 4 }))))
+  end)
+
   it("hands out the runs at both ends of the range, and those of a range that is one moment", function()
     local set = spaced(300, 60, 2)
     for _, order in ipairs(orders) do
@@ -815,20 +864,22 @@ describe("a parallel walk", function()
     local params = copy(range, { limit = 10 })
     local listed = single_file(set, params)
     for _, hook in ipairs { "on_request", "on_response" } do
-      for _, any in ipairs { true, false } do
+      for _, kind in ipairs { "iter", "pages" } do
         for closing = 1, 24 do
           local it, count = nil, 0
-          local runs, driver = serve(set, { any = any, client = { [hook] = function()
+          local runs, driver = serve(set, { client = { [hook] = function()
             count = count + 1
             assert.is_false((pcall(it.next, it)))
             if count == closing then it:close() end
           end } })
-          it = runs.iter(params, { parallel = 4 })
+          it = runs[kind](params, { parallel = 4 })
           local found = 0
           local ok, err = pcall(function()
-            for run in it do
-              found = found + 1
-              assert.equal(listed[found], run.id)
+            for item in it do
+              for _, run in ipairs(item.data or { item }) do
+                found = found + 1
+                assert.equal(listed[found], run.id)
+              end
             end
           end)
           if ok then assert.equal(#listed, found) else assert.equal("cancelled", err.kind) end
@@ -866,37 +917,38 @@ describe("a parallel walk", function()
     assert.equal("cancelled", err.kind)
   end)
 
-  it("raises in a second coroutine while the first one waits for any page", function()
+  it("raises in a second coroutine while the first one waits", function()
     local set = spaced(200, 60)
-    local runs, driver = serve(set, { any = true })
-    local await_any, is_waiting = driver.await_any, false
-    function driver.await_any(tickets)
-      await_any(tickets)
-      is_waiting = true
-      coroutine.yield()
-      is_waiting = false
-    end
     local params = copy(range, { limit = 10 })
-    local it, seen = runs.iter(params, { parallel = 4 }), {}
-    local function read()
-      while true do
-        local run = it:next()
-        if not run then return end
-        seen[#seen + 1] = run.id
+    for _, kind in ipairs { "iter", "pages" } do
+      local runs, driver = serve(set)
+      local await, is_waiting = driver.await, false
+      function driver.await(ticket)
+        is_waiting = true
+        coroutine.yield()
+        is_waiting = false
+        return await(ticket)
       end
-    end
-    local first, refused = coroutine.create(read), 0
-    while coroutine.status(first) ~= "dead" do
-      assert(coroutine.resume(first))
-      if is_waiting then
-        local ok, message = coroutine.resume(coroutine.create(function() return it:next() end))
-        assert.is_false(ok)
-        assert.matches("already waiting", message)
-        refused = refused + 1
+      local it, seen = runs[kind](params, { parallel = 4 }), {}
+      local first, refused = coroutine.create(function()
+        while true do
+          local item = it:next()
+          if not item then return end
+          for _, run in ipairs(item.data or { item }) do seen[#seen + 1] = run.id end
+        end
+      end), 0
+      while coroutine.status(first) ~= "dead" do
+        assert(coroutine.resume(first))
+        if is_waiting then
+          local ok, message = coroutine.resume(coroutine.create(function() return it:next() end))
+          assert.is_false(ok)
+          assert.matches("already waiting", message)
+          refused = refused + 1
+        end
       end
+      assert.is_true(refused > 1)
+      assert.same(single_file(set, params), seen)
     end
-    assert.is_true(refused > 1)
-    assert.same(single_file(set, params), seen)
   end)
 
   it("loses and repeats no run where an error is raised in any function call of it", function()
@@ -948,66 +1000,114 @@ end)
 -- ---- a list that changes meanwhile ----
 
 describe("a parallel walk of a list that changes", function()
-  --- A data set that changes with every request: runs leave the filter, others join it, new runs come at the head.
+  --- Seconds from one run to the next, by the precision of the server's times.
+  local steps = {
+    second = { 1, 1, 7, 60, 3600, day }, millisecond = { 0.001, 0.3, 1, 7.5, 60, 3600 },
+    microsecond = { 1e-6, 1e-4, 0.3, 1.5, 60, 40000 },
+  }
+  local precisions = { "second", "millisecond", "microsecond" }
+
+  --- A list that changes with every request: runs are inserted anywhere, run by run the status changes, and runs leave
+  --- for good. (A cursor still finds the place of a run that left.) Times have ties; ids are in no order.
+  --- @return table set
+  --- @return table stable the ids that match throughout
+  --- @return table matched the ids that matched at some time
+  --- @return function change
   local function changing(source)
-    local moments, moment = {}, newest
+    local moments, moment, precision = {}, newest, source:pick(precisions)
     for index = 1, 60 + source:below(200) do
       moments[index] = math.floor(moment * 1e6 + 0.5) / 1e6
-      if not source:once_in(4) then moment = moment - source:pick { 0.001, 0.3, 1, 7.5, 60, 3600 } end
+      if not source:once_in(4) then moment = moment - source:pick(steps[precision]) end
     end
-    local set, stable, matched = data_set(moments), {}, {}
-    for _, run in ipairs(set) do
+    local set, stable, matched, count = data_set(moments), {}, {}, #moments
+    local offset = source:below(count)
+    for number, run in ipairs(set) do
+      run.id = ("r%d"):format((number * 263 + offset) % 100003) -- each once: 100003 is a prime number
       run.status = source:once_in(4) and "error" or "completed"
-      run.leaves = source:once_in(3)
-      stable[run.id] = run.status == "completed" and not run.leaves or nil
+      run.may_leave = source:once_in(3)
+      stable[run.id] = run.status == "completed" and not run.may_leave or nil
       matched[run.id] = run.status == "completed" or nil
     end
-    local arrived = 0
     local function change()
       for _ = 1, source:below(4) - 1 do
         local run = set[source:below(#set)]
-        if run.status == "completed" and run.leaves then
-          run.status = "error"
+        if run.status == "completed" and run.may_leave then
+          run.status = source:once_in(2) and "error" or "removed"
         elseif run.status == "error" and source:once_in(3) then
           run.status, matched[run.id] = "completed", true
         end
       end
       if source:once_in(3) then
-        arrived = arrived + 1
-        local created = set[1].created + source:pick { 0, 0.5, 60 }
-        local run = { id = "new" .. arrived, created = created, status = "completed" }
+        count = count + 1
+        local place = source:once_in(2) and 1 or source:below(#set)
+        local created = set[place].created + (place == 1 and source:pick { 0, 0.5, 60 } or 0)
+        local run = { id = "new" .. count, created = created, status = "completed", may_leave = source:once_in(3) }
         matched[run.id] = true
-        table.insert(set, 1, run)
+        table.insert(set, place, run)
       end
     end
     return set, stable, matched, change
   end
 
-  it("hands out nothing twice, in order, and misses no run that matched throughout", function()
-    for seed = 1, scripted.times(300) do
+  local servers = {
+    plain = respond,
+    ["ignores dates"] = function(set, granularity, args)
+      return respond(set, granularity, copy(args, { from_date = false, to_date = false }))
+    end,
+    ["lacks times"] = function(set, granularity, args)
+      local reply = respond(set, granularity, args)
+      reply.body = reply.body:gsub('"id":"r(%d*7)"(.-)"created_at":"[^"]*",', '"id":"r%1"%2')
+      return reply
+    end,
+  }
+  local server_names = { "plain", "plain", "plain", "plain", "ignores dates", "lacks times" }
+
+  it("hands out nothing twice, in order, and misses no run that matched throughout, whatever fails", function()
+    for seed = 1, scripted.times(600) do
       local source = documents.new(seed * 104729)
       local set, stable, matched, change = changing(source)
-      local granularity = source:pick(granularity_names)
+      local granularity, server = source:pick(granularity_names), source:pick(server_names)
+      local changes_at = source:pick { 1, 1, 2, 5, 12 } -- the first request of that server
+      local fails_once_in, failed = source:pick { 3, 9, 1000, 1000 }, 0
       local params = { from_date = date_text(newest - 3000 * day), status = "completed", order = source:pick(orders),
         limit = source:pick { 1, 3, 10, 25 } }
-      local runs, driver = serve(set, { granularity = granularity, any = source:once_in(2), blind = source:once_in(4),
-        change = function(_, number)
+      local runs, driver = serve(set, { blind = source:once_in(4), now = newest + 60,
+        change = function(args, number)
           assert.is_true(number < 5000, "a walk without end")
           change()
-        end, now = newest + 60 })
-      local parallel = source:pick { 2, 3, 8 }
-      local what = ("seed %d, %s, parallel %d, %s"):format(seed, granularity, parallel, params.order)
-      local seen, last = {}, nil
-      for run in runs.iter(params, { parallel = parallel }) do
-        assert.is_nil(seen[run.id], what)
-        assert.is_true(matched[run.id], what)
-        seen[run.id] = true
-        local time = dates.span(run.timing.created_at)
-        if last and params.order == "asc" then assert.is_true(time >= last, what) end
-        if last and params.order == "desc" then assert.is_true(time <= last, what) end
-        last = time
+          if failed < 20 and source:once_in(fails_once_in) then
+            failed = failed + 1
+            return scripted.status(500)
+          end
+          return servers[number < changes_at and "plain" or server](set, granularity, args)
+        end })
+      local parallel, kind = source:below(8), source:pick { "iter", "pages" }
+      local what = ("seed %d, %s, parallel %d, %s, %s"):format(seed, granularity, parallel, params.order, server)
+      local it = runs[kind](params, { parallel = parallel, prefetch = source:below(3) - 1 })
+      local seen, previous, failures = {}, nil, 0
+      while true do
+        local cursor = it.cursor
+        local item, message, err = it:next()
+        if err then
+          failures = failures + 1
+          assert.is_true(failures <= failed, what .. ": " .. message)
+          assert.equal(cursor, err.cursor, what)
+        elseif not item then
+          break
+        end
+        for _, run in ipairs(item and item.data or { item }) do
+          assert.is_nil(seen[run.id], what)
+          assert.is_true(matched[run.id], what)
+          seen[run.id] = true
+          local time = dates.span(run.timing.created_at or "")
+          if previous and time and params.order == "asc" then assert.is_true(time >= previous, what) end
+          if previous and time and params.order == "desc" then assert.is_true(time <= previous, what) end
+          previous = time or previous
+        end
+        if kind == "iter" and item then assert.equal(item.id, it.cursor, what) end
       end
       for id in pairs(stable) do assert.is_true(seen[id], what .. ": " .. id .. " is missing") end
+      assert.is_true(driver.most_in_flight <= parallel, what)
       assert.equal(0, driver.left(), what)
     end
   end)
@@ -1051,7 +1151,7 @@ describe("a parallel walk over generated data", function()
       local fails_once_in = source:once_in(2) and 1 + source:below(12) or nil
       local injected = 0
       local runs, driver = serve(set, { granularity = granularity, blind = source:once_in(4),
-        any = source:once_in(2), change = function()
+        change = function()
         if fails_once_in and injected < 20 and source:once_in(fails_once_in) then
           injected = injected + 1
           return scripted.status(500)

@@ -1,31 +1,38 @@
 --- parallel.lua: a source of pages for walk.lua that cuts a date range into slices and requests several at a time. The
 --- output is ordered by the time of creation, and each run comes once.
 ---
---- The runs that were handed out decide which run comes next; the ends of the slices do not. A run is taken if its time
---- is later (in the order of the walk) than that of the last run, or equal with an id that was not seen at that time.
---- Slices share their ends, so no run is lost. The length of a slice changes only the number of requests.
+--- What was handed out decides what comes next, and not the ends of the slices. A run is handed out if its time is
+--- later (in the order of the walk) than that of the last run, or equal with an id that was not seen at that time.
+--- Slices share their ends, so no run is lost. Their lengths change only the number of requests.
 ---
---- The rule for the length: as many seconds as fill most of a page at the density of the page that came last. The first
---- slice is the whole range. A slice that has more than a page is cut after that page, and the rest is sliced again.
+---     first slice ──▶ slice ──▶ slice ──▶ slice          in the order of the walk
+---     page            page      request   not requested
+---     for the reader  arrived   under way
+---
+--- At first there is one slice, the whole range. A slice is cut in two before its request, if it is longer than the
+--- rule says: as many seconds as fill most of a page at the density of the page that came last. It is cut in two after
+--- its page, if more runs follow in it. In both cases the rest becomes the next slice.
 ---
 --- Where a run has no time, or the server does not keep to the order and the range, the rest is walked in single file.
 --- (A server that rounds dates returns runs outside of a slice, or lacks the run at which a slice begins.)
-local call = require "retab.call"
 local dates = require "retab.dates"
 local params = require "retab.params"
 local sequence = require "retab.sequence"
-local task = require "retab.task"
 
 local parallel = {}
 
 --- The part of a page that a slice is expected to fill. A fuller slice overflows more often, which costs a request.
 local fill = 0.98
 
---- Slices that are requested or wait for the reader, for each request that may be under way.
-local slices_per_request = 2
+--- Pages that are requested or wait for the reader, for each request that may be under way. More would take memory;
+--- fewer would leave requests unsent where one response is late.
+local pages_per_request = 3
 
 --- Seconds by which a run may lie outside of its slice: servers round dates.
 local tolerance = 1
+
+--- The end of a range without an end: the last second that a date can name.
+local latest = 253402300799
 
 local Parallel = {}
 Parallel.__index = Parallel
@@ -47,6 +54,43 @@ local function check(endpoint, checked)
   end
 end
 
+--- @param endpoint table a bound endpoint with a range
+--- @param checked table the caller's parameters
+--- @param options table of the requests; parallel: how many may be under way at a time
+--- @param rules table of a sequence: those of the pages that are walked in single file
+--- @return table source next, leads_on, close
+function parallel.new(endpoint, checked, options, rules)
+  check(endpoint, checked)
+  local from, to = endpoint.range[1], endpoint.range[2]
+  local oldest, _ = dates.span(checked[from])
+  local _, newest = dates.span(checked[to] or "")
+  newest = newest or latest
+  local sign = checked.order == "asc" and 1 or -1 -- of the time from one run to the next
+  return setmetatable({
+    endpoint = endpoint, params = checked, options = options, rules = rules,
+    slice_rules = { prefetch = 0, origin = rules.origin },
+    from = from, to = to, -- the names of the parameters
+    oldest = oldest, newest = newest, sign = sign, -- times are epoch seconds
+    --- The first slice: { near, far (times, both included, in the order of the walk), following (the next slice), pages
+    --- (its sequence), is_cut (its page is its last one), is_rest (it shares a run with the page before it) }.
+    first = { near = sign > 0 and oldest or newest, far = sign > 0 and newest or oldest },
+    length = math.huge, -- seconds of the next slice
+    mark = { time = -sign * math.huge, id = nil, ids = {} }, -- the last run handed out, and all ids of that time
+    single_file = false, -- the sequence of the rest
+  }, Parallel)
+end
+
+--- The iterator of `for slice in following, self do`.
+local function following(self, slice)
+  if slice then return slice.following end
+  return self.first
+end
+
+--- Returns true if a time comes before another one in the order of the walk.
+local function is_before(self, a, b)
+  return self.sign * (b - a) > 0
+end
+
 --- When a run was created, in epoch seconds; nil where it does not say so.
 local function time_of(run)
   local timing = type(run) == "table" and run.timing
@@ -54,307 +98,182 @@ local function time_of(run)
   return type(text) == "string" and dates.span(text) or nil
 end
 
---- A slice from `near` to `far`, both included, in the order of the walk. An end that is nil is the caller's own.
-local function new_slice(self, near, far)
+-- ---- slices ----
+
+--- Ends a slice at a time; the rest follows it.
+local function cut(slice, time)
+  slice.following = { near = time, far = slice.far, following = slice.following }
+  slice.far = time
+end
+
+--- Cuts a slice to the length of the rule, and makes the sequence of its pages. An end that is the caller's own is sent
+--- as the caller wrote it.
+local function open(self, slice)
+  local far = slice.near + self.sign * math.max(1, math.floor(self.length))
+  if is_before(self, far, slice.far) then cut(slice, far) end
   local checked = params.copy(self.params)
-  local newest, oldest = near, far
-  if self.sign > 0 then newest, oldest = far, near end
-  if newest and newest > self.newest then newest = nil end -- rounding to a second led out of the range
-  if oldest and oldest < self.oldest then oldest = nil end
-  if newest then checked[self.to] = dates.format(newest) end
-  if oldest then checked[self.from] = dates.format(oldest) end
-  return {
-    near = near, far = far, oldest = oldest or self.oldest, newest = newest or self.newest,
-    pages = sequence.new(self.endpoint, checked, self.options, {
-      prefetch = 0, is_wanted = function() return false end, origin = self.origin,
-    }),
-  }
+  local oldest, newest = math.min(slice.near, slice.far), math.max(slice.near, slice.far)
+  if oldest > self.oldest then checked[self.from] = dates.format(oldest) end
+  if newest < self.newest then checked[self.to] = dates.format(newest) end
+  slice.pages = sequence.new(self.endpoint, checked, self.options, self.slice_rules)
 end
 
---- @param endpoint table a bound endpoint with a range
---- @param checked table the caller's parameters
---- @param options table of the requests
---- @param rules table parallel: requests under way at a time; looks_ahead: the reader must know of each page if
----   another one follows; is_wanted, origin (see sequence.lua)
---- @return table source next, close
-function parallel.new(endpoint, checked, options, rules)
-  check(endpoint, checked)
-  local from, to = endpoint.range[1], endpoint.range[2]
-  local oldest, _ = dates.span(checked[from])
-  local _, newest = dates.span(checked[to] or "")
-  local self = setmetatable({
-    endpoint = endpoint, params = checked, options = options, origin = rules.origin,
-    width = rules.parallel, is_wanted = rules.is_wanted, most_taken = rules.looks_ahead and 2 or 1,
-    from = from, to = to, -- the names of the parameters
-    oldest = oldest, newest = newest or math.huge, -- of the range, in epoch seconds
-    sign = checked.order == "asc" and 1 or -1, -- of the time from one run to the next
-    slices = {}, -- in the order of the walk; the last may be a stretch without `pages`, of which slices are cut
-    length = math.huge, -- seconds of the next slice
-    last_time = false, last_id = false, -- of the last run taken
-    ids = {}, -- of all runs taken with that time
-    taken = {}, -- entries taken from the slices, for the reader
-    single_file = false, -- the sequence of the rest
-    waiting = false, -- the coroutine that waits for any request
-  }, Parallel)
-  self.slices[1] = new_slice(self, nil, nil)
-  return self
-end
-
---- Compares two times in the order of the walk: negative where `a` comes first.
-local function compare(self, a, b)
-  return self.sign * (a - b)
-end
-
--- ---- requests ----
-
---- The slices whose requests are under way.
-local function under_way(self)
-  local slices = {}
-  for _, slice in ipairs(self.slices) do
-    if slice.pages and slice.pages:is_under_way() then slices[#slices + 1] = slice end
-  end
-  return slices
-end
-
---- Cuts the next slice off the stretch at `index`; the last slice takes the caller's own end.
-local function cut(self, index)
-  local stretch = self.slices[index]
-  local ends = stretch.far or (self.sign > 0 and self.newest or self.oldest)
-  if ends == math.huge then ends = call.wall_clock(self.endpoint.session:driver().now()) or ends end
-  local far = stretch.near + self.sign * math.max(1, math.floor(self.length))
-  local reaches_end = far == ends or compare(self, far, ends) > 0 -- both can be infinite
-  local slice = new_slice(self, stretch.near, not reaches_end and far or stretch.far)
-  slice.first_id = stretch.first_id
-  if reaches_end then
-    self.slices[index] = slice
-  else
-    table.insert(self.slices, index, slice)
-    stretch.near, stretch.first_id = far, nil
-  end
-end
-
---- Sends as many requests as the width allows, those first that are read first.
-local function launch(self)
-  local room, pages_ahead, items = self.width - #under_way(self), #self.taken, 0
-  for _, entry in ipairs(self.taken) do items = items + entry.count end
-  local index = 1
-  while room > 0 and self.slices[index] and index <= self.width * slices_per_request do
-    if not self.is_wanted(pages_ahead, items) then return end
-    if not self.slices[index].pages then cut(self, index) end
-    local pages = self.slices[index].pages
-    local entry = pages:peek()
-    if not entry and pages.state == "more" and not pages.pending and not pages.failed then
-      if not pcall(pages.start, pages) then return end -- it raises again at the step that needs the page
-      room = room - 1
-    end
-    pages_ahead, items = pages_ahead + 1, items + (entry and entry.count or self.params.limit)
-    index = index + 1
-  end
-end
-
--- ---- what a page tells ----
-
-local function place_of(self, slice)
-  for index, other in ipairs(self.slices) do
-    if other == slice then return index end
-  end
-end
-
---- Learns from the page that has arrived for a slice how long the next slices are to be; and where more follows in the
---- slice, cuts it after this page.
-local function learn(self, slice)
-  local index, entry = place_of(self, slice), slice.pages:peek()
-  if not index or not entry then return end -- it was closed meanwhile
-  local data, count = entry.page.data, entry.count
-  local first, last = time_of(data[1]), time_of(data[count])
-  if slice.pages.state ~= "more" then
-    local is_whole = slice.pages.number == 1 and slice.near and slice.far and slice.near ~= slice.far
-    if is_whole then self.length = fill * self.params.limit * math.abs(slice.near - slice.far) / count end
-    return
-  end
-  local near = last and self.sign * math.floor(self.sign * last) -- a whole second, not after the last run
-  if not first or not last or near == slice.near or math.abs(first - last) < 1 then return end -- it has its own cursor
-  self.length = fill * self.params.limit * math.abs(first - last) / (count - 1)
-  table.insert(self.slices, index + 1, { near = near, far = slice.far, first_id = data[count].id })
-  slice.is_cut = true -- last: where memory runs out before, the slice goes on by its own cursor
-end
-
---- Waits for the page of a slice.
+--- Waits for the page of a slice. It tells how long the next slices are to be; and if more follows, the slice is cut
+--- after it, at a whole second. A page of less than a second tells nothing: its slice goes on by its own cursor.
 local function receive(self, slice)
-  if slice.pages:arrive() then learn(self, slice) end
-end
-
---- Stores what has arrived for slices after the first: each makes room for another request.
-local function take_in(self)
-  for index = 2, #self.slices do
-    local slice = self.slices[index]
-    local pages = slice and slice.pages
-    if pages and pages.pending and not pages:peek() and not pages:is_under_way() then
-      receive(self, slice)
-      launch(self)
-    end
+  if not slice.pages:arrive() then return end
+  local entry, has_more = slice.pages:peek(), slice.pages.state == "more"
+  local near, far, runs = slice.near, slice.far, entry.count
+  if has_more then
+    local first, last = time_of(entry.page.data[1]), time_of(entry.page.data[entry.count])
+    if not first or not last then return end
+    if is_before(self, near, first) then near = first end
+    far, runs = self.sign * math.floor(self.sign * last), runs - 1 -- not after the last run, of which more may follow
   end
+  local seconds = self.sign * (far - near)
+  if seconds < 1 then return end
+  self.length = fill * self.params.limit * seconds / runs
+  if not has_more then return end
+  cut(slice, far)
+  slice.is_cut, slice.following.is_rest = true, true
 end
 
---- Waits until any request is done. Returns false where the driver cannot do that.
-local function await_any(self, slices)
-  local calls = {}
-  for index, slice in ipairs(slices) do calls[index] = slice.pages.pending end
-  self.waiting = task.running()
-  local can_wait = call.await_any(calls)
-  self.waiting = false
-  return can_wait
-end
-
---- Waits until the first slice has a page, a failure, or nothing more. The other requests go on meanwhile.
---- @return table|nil slice nil where there is none
-local function open_first(self)
-  launch(self)
-  take_in(self)
-  while self.slices[1] do
-    if not self.slices[1].pages then cut(self, 1) end
-    local slice = self.slices[1]
+--- Stores what has arrived, then sends as many requests as the width and the memory allow, those first that are read
+--- first.
+local function launch(self)
+  local width = self.options.parallel
+  local room, free = width, width * pages_per_request
+  for slice in following, self do
     local pages = slice.pages
-    if pages:peek() or pages.failed or pages.state ~= "more" then return slice end
-    local others = under_way(self)
-    if not pages.pending and #others >= self.width then
-      receive(self, others[1]) -- it makes room
-    elseif not pages:is_under_way() or not await_any(self, others) then
-      receive(self, slice)
-    else
-      take_in(self)
+    if pages then
+      if pages.pending and not pages:is_under_way() then receive(self, slice) end
+      if pages:is_under_way() then room = room - 1 end
+      free = free - 1
     end
-    launch(self)
+  end
+  local ahead = 0
+  room = math.min(room, free)
+  for slice in following, self do
+    if room <= 0 or not self.rules.is_wanted(ahead) then return end
+    if not slice.pages then open(self, slice) end
+    if not slice.pages:peek() then
+      local ok, is_sent = pcall(slice.pages.start, slice.pages)
+      if not ok then return end -- it raises again at the step that needs the page
+      if is_sent then room = room - 1 end
+    end
+    ahead = ahead + 1
   end
 end
 
--- ---- what comes out ----
+--- Waits for the first of the requests under way, or for the first slice if there is none.
+local function wait(self)
+  for slice in following, self do
+    if slice.pages and slice.pages.pending then return receive(self, slice) end
+  end
+  receive(self, self.first)
+end
 
---- The times of an entry's runs, if the server can be trusted: each run says when it was created, and the server kept
---- to the slice and to its order. A slice that begins at a run has that run with the same time, unless the runs before
---- it fill the page.
---- @return number[]|nil times epoch seconds
-local function trusted_times(self, slice, entry)
-  local times, previous = {}, nil
-  local has_first = slice.first_id == nil
+-- ---- runs ----
+
+--- Leaves on a slice's page the runs that come after those handed out.
+--- @return boolean trusted false, and nothing is changed, where a run does not say when it was created, or the server
+---   did not keep to the range or to the order, or a page lacks the run that it shares with the page before
+local function sift(self, slice, entry)
+  local oldest, newest = math.min(slice.near, slice.far) - tolerance, math.max(slice.near, slice.far) + tolerance
+  local mark = { time = self.mark.time, id = self.mark.id, ids = params.copy(self.mark.ids) }
+  local data, count, is_joined, previous = {}, 0, not slice.is_rest, nil
   for index = 1, entry.count do
     local run = entry.page.data[index]
     local time = time_of(run)
-    if not time or run.id == nil or time < slice.oldest - tolerance or time > slice.newest + tolerance
-      or previous and compare(self, previous, time) > 0 then
-      return nil
+    if not time or run.id == nil or time < oldest or time > newest or previous and is_before(self, time, previous) then
+      return false
     end
-    times[index], previous = time, time
-    has_first = has_first or run.id == slice.first_id and time == self.last_time
-  end
-  if not has_first then
-    has_first = previous ~= nil and slice.pages.state == "more" and compare(self, previous, self.last_time) <= 0
-  end
-  return has_first and times or nil
-end
-
---- Takes from the slice's page the runs that were not taken before. All memory is allocated before anything is noted,
---- so that no run is lost where memory runs out.
-local function take_runs(self, slice, entry, times)
-  local data, count = {}, 0
-  local last_time, last_id, ids = self.last_time, self.last_id, params.copy(self.ids)
-  for index, time in ipairs(times) do
-    local run = entry.page.data[index]
-    local order = last_time and compare(self, last_time, time) or -1
-    if order < 0 or order == 0 and not ids[run.id] then
-      if order < 0 then last_time, ids = time, {} end
-      ids[run.id], last_id = true, run.id
+    previous, is_joined = time, is_joined or not is_before(self, self.mark.time, time)
+    if is_before(self, mark.time, time) then mark.time, mark.ids = time, {} end
+    if time == mark.time and not mark.ids[run.id] then
+      mark.id, mark.ids[run.id] = run.id, true
       count = count + 1
       data[count] = run
     end
   end
-  local taken = { page = entry.page, count = count, is_cut = false, leads_on = true }
-  if count > 0 then
-    self.taken[#self.taken + 1] = taken
-    entry.page.data, entry.count = data, count
-  end
-  self.last_time, self.last_id, self.ids = last_time, last_id, ids
-  if slice.is_cut then table.remove(self.slices, 1) else slice.pages:take() end
+  if not is_joined then return false end
+  slice.is_rest = false -- its further pages begin elsewhere
+  entry.page.data, entry.count, entry.mark = data, count, mark
+  return true
 end
 
-local function close_slices(slices)
-  for _, slice in ipairs(slices) do
+--- Takes the page of the first slice, and the slice, if the page was its last one. Nothing in it can fail: no run is
+--- lost.
+local function take(self, slice, entry)
+  slice.pages:take()
+  self.mark = entry.mark
+  if slice.is_cut or slice.pages.state == "end" then self.first = slice.following end
+  return entry
+end
+
+local function close_slices(self)
+  local slices = { first = self.first }
+  self.first = nil
+  for slice in following, slices do
     if slice.pages then slice.pages:close() end
   end
 end
 
---- Walks the rest in single file: the first slice, which is the whole range, goes on; or a new sequence begins after
---- the last run that was taken.
-local function go_single_file(self, slice)
-  local rules = { prefetch = 1, is_wanted = self.is_wanted, origin = self.origin }
-  local slices = self.slices
-  if self.last_id or slice.near then
-    local checked = params.copy(self.params)
-    checked.after = self.last_id or nil
-    self.slices, self.single_file = {}, sequence.new(self.endpoint, checked, self.options, rules)
-  else
-    self.slices, self.single_file = {}, slice.pages
-    slice.pages.rules, slice.pages = rules, nil
-  end
-  close_slices(slices)
+--- Walks the rest, after the last run handed out, in single file.
+local function go_single_file(self)
+  local checked = params.copy(self.params)
+  checked.after = self.mark.id
+  self.single_file = sequence.new(self.endpoint, checked, self.options, self.rules)
+  close_slices(self)
 end
 
---- Takes pages from the slices until there are enough for the reader.
---- @return nil
---- @return string|nil message of a failure
---- @return retab.Error|nil err
-local function fill_up(self)
-  while #self.taken < self.most_taken do
-    local slice = open_first(self)
-    if not slice then return nil end
+--- Waits until the first slice has runs for the reader, or a failure. The other requests go on meanwhile.
+--- @return table|nil slice nil at the end, and where the rest is walked in single file
+--- @return table|nil entry nil where the slice has a failure
+local function front(self)
+  for slice in following, self do
+    if slice.pages then slice.pages:check_idle() end
+  end
+  while self.first do
+    launch(self)
+    local slice = self.first
+    if not slice then return nil end -- a hook closed the walk
+    if not slice.pages then open(self, slice) end
     local entry = slice.pages:peek()
-    local times = entry and trusted_times(self, slice, entry)
-    if times then
-      take_runs(self, slice, entry, times)
-      launch(self)
-    elseif entry then
-      go_single_file(self, slice)
-    elseif slice.pages.state == "end" then
-      table.remove(self.slices, 1)
+    if not entry then
+      if slice.pages.failed then return slice end
+      wait(self)
+    elseif not entry.mark and not sift(self, slice, entry) then
+      go_single_file(self)
+    elseif entry.count > 0 then
+      return slice, entry
     else
-      if self.taken[1] then return nil end -- the page before the failure comes first
-      return slice.pages:next()
+      take(self, slice, entry)
     end
   end
 end
 
---- Raises where another step is under way.
-local function check_idle(self)
-  for _, slice in ipairs(self.slices) do
-    if slice.pages then slice.pages:check_idle() end
-  end
-  local waiting = self.waiting
-  if waiting and waiting ~= task.running() and task.is_alive(waiting) then sequence.raise_busy() end
-end
-
 --- The next page in order. After a failure, the next call tries again.
---- @return table|nil entry { page, count, is_cut, leads_on: another page follows }; nil at the end, or with an error
+--- @return table|nil entry { page, count, is_cut, mark: set where the page's own cursor leads on in a slice only }; nil
+---   at the end, or with an error
 --- @return string|nil message
 --- @return retab.Error|nil err
 function Parallel:next()
-  check_idle(self)
-  local _, message, err = fill_up(self)
-  if err then return nil, message, err end
-  local entry = self.taken[1]
-  if not entry then
-    if self.single_file then return self.single_file:next() end
-    return nil
-  end
-  entry.leads_on = self.taken[2] ~= nil or self.slices[1] ~= nil or self.single_file ~= false
-  table.remove(self.taken, 1)
-  return entry
+  local slice, entry = front(self)
+  if entry then return take(self, slice, entry) end
+  if slice then return slice.pages:next() end
+  if self.single_file then return self.single_file:next() end
+end
+
+--- Waits until it is known if anything follows the last page.
+--- @return boolean
+function Parallel:leads_on()
+  return front(self) ~= nil or self.single_file ~= false
 end
 
 --- Ends the walk: what is under way is abandoned.
 function Parallel:close()
-  local slices = self.slices
-  self.slices, self.taken = {}, {}
-  close_slices(slices)
+  close_slices(self)
   if self.single_file then self.single_file:close() end
 end
 

@@ -31,24 +31,18 @@ local function new_walk(endpoint, checked, options, kind)
     closed = false,
     cursor = checked.after,
   }, kind)
-  local rules = {
+  local source = is_parallel and require "retab.parallel" or sequence -- few walks need the former
+  self.source = source.new(endpoint, checked, request_options, {
     prefetch = options.prefetch or default_prefetch,
-    is_wanted = function(pages, items) return self.pages_left > pages and self.items_left > items end,
-  }
-  if is_parallel then
-    rules.looks_ahead = kind.looks_ahead
-    rules.parallel, rules.origin = options.parallel, { endpoint = endpoint, params = checked, options = options }
-    self.source = require("retab.parallel").new(endpoint, checked, request_options, rules) -- few walks need it
-  else
-    rules.own_options = options
-    self.source = sequence.new(endpoint, checked, request_options, rules)
-  end
+    is_wanted = function(pages) return self.pages_left > pages and self.items_left > pages * checked.limit end,
+    origin = { endpoint = endpoint, params = checked, options = options },
+  })
   return self
 end
 
 --- Ends the walk: what was prefetched is cancelled.
 local function close(self)
-  self.closed, self.entry, self.data, self.count, self.index = true, false, no_items, 0, 0
+  self.closed, self.pages_left, self.entry, self.data, self.count, self.index = true, 0, false, no_items, 0, 0
   self.source:close()
 end
 
@@ -95,14 +89,14 @@ end
 local function next_page(self)
   local entry, message, err = next_entry(self)
   if not entry then return nil, message, err end
-  local page = entry.page
+  local page, leads_on = entry.page, entry.is_cut
+  if entry.mark and not leads_on then
+    leads_on = self.source:leads_on()
+    if self.closed then return cancelled(self) end -- meanwhile
+  end
   for index = 1, entry.count do note(self, page.data[index]) end
   -- the page after a page that was cut begins after its last item; so does the page after one of a slice
-  if entry.is_cut or entry.leads_on then
-    page.list_metadata.after = self.cursor
-  elseif entry.leads_on == false then
-    page.list_metadata.after = nil
-  end
+  if entry.is_cut or entry.mark then page.list_metadata.after = leads_on and self.cursor or nil end
   for index = #page.data, entry.count + 1, -1 do page.data[index] = nil end
   self.entry = false
   return page
@@ -139,7 +133,6 @@ local function new_kind(name, next_value)
 end
 
 local Pages = new_kind("retab.pages", next_page)
-Pages.looks_ahead = true
 local Items = new_kind("retab.iter", next_item)
 
 --- Every item of every page. The fourth value is what Lua 5.4 closes when the loop is left.
