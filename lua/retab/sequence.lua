@@ -147,10 +147,8 @@ function Sequence:arrive()
   local response, message, err = call.finish(pending)
   self.pending = nil
   if response then
-    if not self.closed then
-      self.pending = send_early(self, response.body)
-      value, fields = page.read(self.endpoint, response, self.options, pending.keys)
-    end
+    self.pending = send_early(self, response.body)
+    value, fields = page.read(self.endpoint, response, self.options, pending.keys)
     call.release(response.body)
   end
   if self.closed then return false end -- meanwhile, or by the hook of the early request
@@ -196,7 +194,6 @@ function Sequence:next()
   local entry, failed = self:peek(), self.failed
   if entry then
     read_ahead(self)
-    if self.closed then return nil end -- by a hook
     self:take()
     return entry
   elseif failed then
