@@ -101,7 +101,7 @@ local contract = {
   ["retab.PageIterator"] = "next",
   ["retab.Error"] = "kind message hint status code details errors request_id method url body attempts retryable "
     .. "retry_after cursor run",
-  ["retab.Driver"] = "send await cancel sleep now ready await_any connections close spawn",
+  ["retab.Driver"] = "send await cancel sleep now ready connections close spawn",
   ["retab.DriverRequest"] = "method url headers body timeout connect_timeout expires max_body_bytes direct",
   ["retab.DriverResponse"] = "status headers body",
   ["retab.DriverError"] = "kind message sent",

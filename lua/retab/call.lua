@@ -177,22 +177,6 @@ function call.is_ready(self)
   return ready ~= nil and ready(self.ticket)
 end
 
---- Waits until one of the calls is ready. Returns false where the driver cannot do that, or cannot tell which one is
---- ready.
---- @param calls table[] at least one
---- @return boolean
-function call.await_any(calls)
-  local driver = calls[1].session:driver()
-  if not driver.await_any or not driver.ready then return false end
-  local tickets = {}
-  for index, pending in ipairs(calls) do
-    if pending.ticket == nil then return true end
-    tickets[index] = pending.ticket
-  end
-  driver.await_any(tickets)
-  return true
-end
-
 --- Cancels a call. call.finish then returns an error of kind `cancelled`.
 function call.abandon(self)
   local ticket = self.ticket

@@ -149,7 +149,6 @@ function Sequence:arrive()
   if response then
     self.pending = send_early(self, response.body)
     value, fields = page.read(self.endpoint, response, self.options, pending.keys)
-    call.release(response.body)
   end
   if self.closed then return false end -- meanwhile, or by the hook of the early request
   if value then

@@ -930,7 +930,6 @@ function PageIterator:next() end
 ---@field sleep fun(seconds: number) waits; it ends early when the driver is closed
 ---@field now fun(): number epoch seconds
 ---@field ready? fun(ticket: retab.Ticket): boolean returns true if `await` would not wait
----@field await_any? fun(tickets: retab.Ticket[]) waits until one of them is ready
 ---@field connections? fun(): integer returns the number of connections opened so far
 ---@field close? fun() frees everything; the client calls it once
 ---@field spawn? fun(f: function, ...: any): any runs a function in a coroutine of the host

@@ -22,15 +22,6 @@ function Driver:await(transfer)
   return transfer:result()
 end
 
-function Driver:await_any(transfers)
-  while true do
-    for _, transfer in ipairs(transfers) do
-      if transfer:done() then return end
-    end
-    self.pool:wait(math.huge)
-  end
-end
-
 function Driver.cancel(_, transfer)
   transfer:cancel()
 end
