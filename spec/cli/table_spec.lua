@@ -108,6 +108,18 @@ exprun_855f747fc81370  completed  0.909  14/14  2026-05-20 11:58       0  1m32s
     assert.truthy(result.stderr:find("unknown column 'scor'. Did you mean 'score'?", 1, true))
   end)
 
+  it("takes as many columns as are given, and paths with any characters", function()
+    local run = '{"id":"a","\\"]=\\n":{"x\\\\":1,"y":{"z":"deep"}},"text":"t","list":[{"n":5}]}'
+    local names = { 'id', '"]=\n.x\\', '"]=\n.y.z', "text.len", "list.n", "id.a.b" }
+    local expected = { "a", "1", "deep", "-", "-", "-" }
+    for index = #names + 1, 300 do names[index], expected[index] = "id", "a" end
+    local result = retab_runs(answering(envelope(run)), { "--columns", table.concat(names, ",") })
+    assert.equal(0, result.status, result.stderr)
+    assert.same(expected, split(result.lines[#result.lines]))
+    result = retab_runs(answering(envelope(run)), { "-o", "csv", "--columns", table.concat(names, ",") })
+    assert.truthy(result.stdout:find("\r\na,1,deep,,,,a,a,", 1, true))
+  end)
+
   it("is sorted by --sort, with what has no value last", function()
     local base_url = server:scenario()
     local orders = { asc = function(a, b) return a <= b end, desc = function(a, b) return a >= b end }
@@ -177,6 +189,18 @@ exprun_855f747fc81370  completed  0.909  14/14  2026-05-20 11:58       0  1m32s
     assert.equal("請求書…", result.lines[2])
   end)
 
+  it("lines up cells of different widths", function()
+    local items = {}
+    for index = 1, 12 do
+      items[index] = ('{"id":"r","score":%d,"block_id":"%s"}'):format(10 ^ (index % 7), ("x"):rep(index * 3 % 10 + 1))
+    end
+    local result = retab_runs(answering(envelope(table.concat(items, ","))), { "--columns", "score,block_id,id" })
+    for index, line in ipairs(result.lines) do
+      assert.equal(result.lines[1]:find("BLOCK", 1, true), index == 1 and 14 or line:find("x", 1, true), line)
+      assert.equal(26, #line:gsub("ID$", "r") , line)
+    end
+  end)
+
   it("is complete where columns grow from page to page", function()
     local base_url = server:scenario { runs = 300 }
     local result = retab_runs(base_url, { "--all", "--limit", 1 }, { COLUMNS = 80 })
@@ -187,5 +211,14 @@ exprun_855f747fc81370  completed  0.909  14/14  2026-05-20 11:58       0  1m32s
     end
     assert.equal(300, #ids)
     assert.equal(cjson.decode(ask(base_url, "order=asc&limit=1")).data[1].id, ids[300])
+
+    result = retab_runs(base_url, { "--all", "--limit", 1 })
+    local place = 1
+    for index = 2, #result.lines do -- columns move to the right only, and none is cut
+      local cells, created = split(result.lines[index]), result.lines[index]:find("2026-", 1, true)
+      assert.is_true(#cells == 11 and created >= place)
+      assert.is_nil(result.lines[index]:find("…", 1, true))
+      place = created
+    end
   end)
 end)

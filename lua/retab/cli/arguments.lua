@@ -240,14 +240,14 @@ local function add_common_options(root)
 end
 
 --- Creates the parser.
---- @param version string what --version prints
+--- @param version function returns what --version prints
 function arguments.parser(version)
   local root = argparse("retab-runs", "Lists, follows, compares, starts and cancels experiment runs of Retab.", epilog)
   root:help_max_width(100):help_description_margin(30):command_target "verb":require_command(false)
   root:usage "Usage: retab-runs [COMMAND] [options]      without a COMMAND: list"
   add_common_options(root)
   root:flag("--version", "Prints the version."):action(function()
-    terminal.write(version .. "\n")
+    terminal.write(version() .. "\n")
     os.exit(0)
   end)
   for _, name in ipairs(order) do verbs[name](root) end
@@ -286,7 +286,7 @@ end
 
 --- Reads the command line.
 --- @param given string[]
---- @param version string
+--- @param version function returns what --version prints
 --- @return table|nil parsed verb, format, and the options by their long names
 --- @return string|nil problem
 --- @return string|nil verb

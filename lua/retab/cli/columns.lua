@@ -1,14 +1,13 @@
 --- columns.lua: the columns of runs and of results: where their values are, and how a person sees them. A second path
---- is that of the other shape in which servers send a run.
+--- is that of the other shape in which servers send a run. rows.lua and grid.lua say what a column has.
 local core = require "retab.core"
+local terminal = require "retab.cli.terminal"
 local text = require "retab.cli.text"
 
 local columns = {}
 
+local type = type -- it is called for most cells
 local null = core.null
-
---- Values of a column whose texts are kept for the next row: most values repeat.
-local most_kept = 1000
 
 -- ---- values ----
 
@@ -57,26 +56,37 @@ local function show_score(value)
 end
 columns.show_score = show_score
 
+local minutes = {} -- the texts of durations from a minute to an hour, by their whole seconds in ms
+
 local function show_duration(ms)
   if type(ms) ~= "number" or ms < 0 or ms >= 2 ^ 53 then return show(ms) end
   if ms < 60000 then return ("%.1fs"):format(math.floor(ms / 100) / 10) end
+  local whole = ms - ms % 1000
+  if minutes[whole] then return minutes[whole] end
   local seconds = math.floor(ms / 1000)
-  if seconds < 3600 then return ("%dm%02ds"):format(math.floor(seconds / 60), seconds % 60) end
+  if seconds < 3600 then
+    minutes[whole] = ("%dm%02ds"):format(math.floor(seconds / 60), seconds % 60)
+    return minutes[whole]
+  end
   return ("%dh%02dm"):format(math.floor(seconds / 3600), math.floor(seconds / 60) % 60)
 end
 columns.show_duration = show_duration
 
---- Returns UTC to the minute where the width is limited, else what the server sent.
-local function show_time(stamp, is_narrow)
+--- Returns UTC to the minute.
+local function show_minute(stamp)
   local shown = show(stamp)
-  if not is_narrow then return shown end
   local day, minute, zone = shown:match "^(%d+%-%d+%-%d+)T(%d+:%d+)[%d:.]*(.*)$"
   return (zone == "Z" or zone == "+00:00") and day .. " " .. minute or shown
 end
 
 -- ---- the columns ----
 
---- is_unique: the values do not repeat.
+--- Values of most columns repeat.
+local function unique(column)
+  column.is_unique = true
+  return column
+end
+
 local function text_column(name, title, ...)
   return { name = name, title = title, paths = { ... }, show = show, is_flexible = true }
 end
@@ -86,17 +96,18 @@ local function number_column(name, title, path, shown)
 end
 
 local function time_column(name, title)
-  return { name = name, title = title, paths = { "timing." .. name }, show = show_time, is_unique = true }
+  return unique { name = name, title = title, paths = { "timing." .. name }, show = show, show_narrow = show_minute }
 end
 
 local function status_column()
-  return { name = "status", title = "STATUS", paths = { "lifecycle.status" }, show = show, is_status = true }
+  return { name = "status", title = "STATUS", paths = { "lifecycle.status" }, show = show,
+    colour = terminal.status_colour }
 end
 
 --- What an array of columns also knows: `shown` are those of a table, by their worth: where a terminal has no room, the
 --- last ones are left out.
 columns.runs = {
-  text_column("id", "ID", "id"),
+  unique(text_column("id", "ID", "id")),
   status_column(),
   number_column("score", "SCORE", "score", show_score),
   number_column("completed_document_count", "DONE", "completed_document_count"),
@@ -106,7 +117,7 @@ columns.runs = {
   time_column("created_at", "CREATED"),
   time_column("started_at", "STARTED"),
   time_column("completed_at", "COMPLETED"),
-  number_column("duration_ms", "TOOK", "timing.duration_ms", show_duration),
+  unique(number_column("duration_ms", "TOOK", "timing.duration_ms", show_duration)),
   text_column("block_id", "BLOCK", "block_id"),
   { name = "block_type", title = "TYPE", paths = { "block_type", "block_kind" }, show = show },
   text_column("workflow_id", "WORKFLOW", "workflow_id", "workflow.workflow_id"),
@@ -121,26 +132,29 @@ columns.runs = {
 local small = {} -- the texts of small numbers
 for number = 0, 200 do small[number] = ("%d"):format(number) end
 
---- "3/12": a column of tables only.
+--- Returns "3/12".
+local function documents_of(run)
+  local done, total = run.completed_document_count, run.total_document_count
+  if total == nil or total == null then total = run.document_count end
+  local shown_done, shown_total = small[done] or show(done), small[total] or show(total)
+  if shown_done == "-" and shown_total == "-" then return null end
+  return shown_done .. "/" .. shown_total
+end
+
+--- A column of tables only.
 columns.documents = {
-  name = "documents", title = "DOCS", paths = { "total_document_count", "document_count" }, is_right = true,
-  needs = { "completed_document_count" },
-  show = function(total, _, run)
-    local done = run.completed_document_count
-    if done == null then done = nil end
-    if total == nil and done == nil then return "-" end
-    return (done and small[done] or show(done)) .. "/" .. (total and small[total] or show(total))
-  end,
+  name = "documents", title = "DOCS", read_item = documents_of, show = show, is_right = true,
+  paths = { "total_document_count", "document_count", "completed_document_count" },
 }
 
 columns.results = {
-  text_column("id", "ID", "id"),
+  unique(text_column("id", "ID", "id")),
   status_column(),
   text_column("document_id", "DOCUMENT", "document_id"),
   time_column("created_at", "CREATED"),
   time_column("started_at", "STARTED"),
   time_column("completed_at", "COMPLETED"),
-  number_column("duration_ms", "TOOK", "timing.duration_ms", show_duration),
+  unique(number_column("duration_ms", "TOOK", "timing.duration_ms", show_duration)),
   number_column("attempt", "ATTEMPT", "attempt"),
   { name = "operation", title = "OPERATION", paths = { "artifact.operation" }, show = show },
   text_column("artifact_id", "ARTIFACT", "artifact.id"),
@@ -150,10 +164,9 @@ columns.results = {
   shown = { "id", "status", "document_id", "created_at", "duration_ms", "operation", "artifact_id", "attempt" },
 }
 
-columns.runs[1].is_unique, columns.results[1].is_unique, columns.documents.is_unique = true, true, true
 
 for _, list in ipairs { columns.runs, columns.results, { columns.documents } } do
-  for _, column in ipairs(list) do column.read = reader_of(column.paths) end
+  for _, column in ipairs(list) do column.read = column.read_item or reader_of(column.paths) end
 end
 
 local function names_of(list)
@@ -170,7 +183,11 @@ local function find(list, name)
   if name == "documents" and list == columns.runs then return columns.documents end
   local is_path = name:find(".", 1, true) and not ("." .. name .. "."):find("..", 1, true)
   if is_path then
-    return { name = name, title = name:upper(), paths = { name }, read = reader(name), show = show, is_flexible = true }
+    local read = reader(name)
+    return {
+      name = name, title = name:upper(), paths = { name }, read = read, show = show, is_flexible = true,
+      read_item = name:find "%..*%." and read or nil,
+    }
   end
   local near = text.nearest(name, names_of(list))
   if near then return nil, ("unknown column '%s'. Did you mean '%s'?"):format(text.clean(name), near) end
@@ -198,42 +215,25 @@ function columns.shown(list)
   return (columns.choose(list, table.concat(list.shown, ",")))
 end
 
---- Returns a function that returns the text of a column for an item, and keeps the texts of values that repeat.
---- @param column table
---- @param convert function (value, is_narrow, item) -> text
---- @param is_narrow boolean|nil
---- @return function takes an item, which is a table
-function columns.teller(column, convert, is_narrow)
-  local read = column.read
-  if column.is_unique then
-    return function(item) return convert(read(item), is_narrow, item) end
+--- Returns the columns as they are shown where the width is limited.
+function columns.narrow(chosen)
+  local narrow = {}
+  for index, column in ipairs(chosen) do
+    narrow[index] = {}
+    for name, value in pairs(column) do narrow[index][name] = value end
+    narrow[index].show = column.show_narrow or column.show
   end
-  local kept, count, absent = {}, 0, convert(nil, is_narrow, {})
-  return function(item)
-    local value = read(item)
-    if value == nil then return absent end
-    local shown = kept[value]
-    if shown then return shown end
-    shown = convert(value, is_narrow, item)
-    if type(value) == "table" or value ~= value then return shown end
-    if count == most_kept then kept, count = {}, 0 end
-    kept[value], count = shown, count + 1
-    return shown
-  end
+  return narrow
 end
 
 --- Returns the paths of fields that some columns need.
 --- @return string[]
 function columns.fields(chosen)
   local fields, seen = {}, {}
-  local function add(paths)
-    for _, path in ipairs(paths) do
+  for _, column in ipairs(chosen) do
+    for _, path in ipairs(column.paths) do
       if not seen[path] then fields[#fields + 1], seen[path] = path, true end
     end
-  end
-  for _, column in ipairs(chosen) do
-    add(column.paths)
-    add(column.needs or {})
   end
   return fields
 end

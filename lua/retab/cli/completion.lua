@@ -16,7 +16,7 @@ fi
 --- Prints the script for a shell.
 --- @param shell "bash"|"zsh"|"fish"
 function completion.run(shell)
-  local parser = arguments.parser ""
+  local parser = arguments.parser()
   local script = parser["get_" .. shell .. "_complete"](parser)
   -- argparse's script for zsh is a file of fpath, which calls its function; eval is to work too
   if shell == "zsh" then script = script:gsub("\n_retab%-runs\n*$", function() return zsh_end end) end

@@ -1,99 +1,123 @@
 --- grid.lua: a table that is printed page by page and fits a terminal. It knows nothing of what is in it.
+local rows = require "retab.cli.rows"
 local text = require "retab.cli.text"
 
 local grid = {}
 
+local is_plain = text.is_plain
+
 local gap = 2
 local narrowest = 8 -- a flexible column is left out rather than cut below this
-local widest_format = 99 -- of a conversion such as "%-20s"
-local unpack = table.unpack or unpack
 
 --- Returns the columns that are shown, and how wide: in their order, all that fit. The first one always is.
-local function lay_out(columns, natural, room)
+local function lay_out(columns, room)
   local shown, used = {}, -gap
   for index, column in ipairs(columns) do
-    local left, width = room - used - gap, natural[index]
+    local left, width = room - used - gap, column.natural
     if width > left and column.is_flexible and (left >= narrowest or index == 1) then width = left end
     if width <= left then
-      shown[#shown + 1] = { index = index, width = width, is_right = column.is_right, is_cut = width < natural[index] }
+      column.width = width
+      column.is_last = false
+      shown[#shown + 1] = column
       used = used + gap + width
     end
   end
+  shown[#shown].is_last = true
   return shown
 end
 
-local function line_of(cells, shown, paint)
-  local line = {}
-  for position, column in ipairs(shown) do
-    local cell = text.cut(cells[column.index], column.width)
-    local is_last = position == #shown and not column.is_right
-    local padded = is_last and cell or text.pad(cell, column.width, column.is_right)
-    line[position] = paint and paint(column.index, cell, padded) or padded
+local blanks = setmetatable({}, { __index = function(blanks, count)
+  blanks[count] = (" "):rep(count)
+  return blanks[count]
+end })
+
+--- Returns a clean text, so wide, as a cell of a column.
+local function fit(column, cell, width)
+  if width > column.width then
+    cell = text.cut(cell, column.width)
+    width = text.width(cell)
   end
-  return (table.concat(line, (" "):rep(gap)):gsub(" +$", ""))
+  if width == column.width or column.is_last and not column.is_right then return cell end
+  return column.is_right and blanks[column.width - width] .. cell or cell .. blanks[column.width - width]
 end
 
---- Returns the format of a line whose cells are plain and not cut; nil where there is none.
-local function format_of(shown)
-  local parts = {}
-  for position, column in ipairs(shown) do
-    if column.is_cut or column.width > widest_format then return nil end
-    if position == #shown and not column.is_right then
-      parts[position] = "%s"
-    else
-      parts[position] = ("%%%s%ds"):format(column.is_right and "" or "-", column.width)
-    end
-  end
-  return table.concat(parts, (" "):rep(gap)) .. "\n"
+local function line_of_titles(columns)
+  local titles = {}
+  for index, column in ipairs(columns) do titles[index] = fit(column, column.title, text.width(column.title)) end
+  return table.concat(titles, blanks[gap]) .. "\n"
 end
 
---- Creates a table whose columns only grow from page to page. Where that changes which ones are shown, their names come
---- again.
---- @param columns table { { title =, is_flexible =, is_right = }, ... } by their worth: the last ones are left out
----   first
---- @param room number
---- @param paint function|nil (index of a column, cell, padded cell) -> string: adds colours
---- @return function page_of takes an array of rows, each an array of texts; returns the lines as one text
-function grid.new(columns, room, paint)
-  local titles, natural, columns_shown, count = {}, {}, 0, #columns
+--- Returns a copy of the columns, with the widths of their titles.
+local function titled(columns)
+  local copies = {}
   for index, column in ipairs(columns) do
-    titles[index] = text.clean(column.title)
-    natural[index] = text.width(titles[index])
+    local copy = {}
+    for name, value in pairs(column) do copy[name] = value end
+    copy.title = text.clean(column.title)
+    copy.width = text.width(copy.title)
+    copy.natural = copy.width
+    copies[index] = copy
   end
+  return copies
+end
 
-  --- Cleans the cells and widens the columns. Returns true if all cells are plain.
-  local function measure(rows)
-    local joined = {}
-    for index, row in ipairs(rows) do joined[index] = table.concat(row) end
-    local is_plain = text.is_plain(table.concat(joined))
-    for index = 1, count do
-      local width = natural[index]
-      for number = 1, #rows do
-        local row = rows[number]
-        local cell = row[index]
-        local cell_width = #cell
-        if not is_plain then
-          cell = text.clean(cell)
-          row[index], cell_width = cell, text.width(cell)
-        end
-        if cell_width > width then width = cell_width end
+--- Creates a table. Its columns only grow from page to page, and one that has no room any more is left out from then
+--- on. Where that happens, the titles come again.
+--- @param columns table what rows.lua needs, and { title =, show =, is_flexible =, is_right =, colour = } for each; by
+---   their worth: the last ones are left out first. show: returns the value itself where it is a text, else printable
+---   ASCII; colour: returns the name of a text's colour
+--- @param room number
+--- @param paint function|nil (name of a colour, text) -> text
+--- @return function page_of takes an array of items; returns their lines as one text
+function grid.new(columns, room, paint)
+  local shown, lines = titled(columns), {}
+  local has_grown, write, forget
+
+  --- Returns a function that returns the cell of a value, and notes how wide it is.
+  local function teller(column)
+    local show, colour_of = column.show, paint and column.colour
+    return function(value)
+      local cell = show(value)
+      local width = #cell
+      if cell == value and not is_plain(cell) then -- what show itself makes is plain
+        cell = text.clean(cell)
+        width = text.width(cell)
       end
-      natural[index] = width
+      if width > column.natural then column.natural, has_grown = width, true end
+      local colour = colour_of and colour_of(cell)
+      if width ~= column.width then cell = fit(column, cell, width) end
+      return colour and paint(colour, cell) or cell
     end
-    return is_plain
   end
 
-  return function(rows)
-    local is_plain = measure(rows)
-    local shown, lines = lay_out(columns, natural, room), {}
-    if #shown ~= columns_shown then
-      lines[1], columns_shown = line_of(titles, shown) .. "\n", #shown
+  local function compile()
+    local tell = {}
+    for place, column in ipairs(shown) do tell[place] = teller(column) end
+    write, forget = rows.compile(shown, blanks[gap], tell)
+  end
+
+  --- Lays the columns out by what they hold now. Returns true if some are left out.
+  local function make_room()
+    local count = #shown
+    shown, has_grown = lay_out(shown, room), false
+    if #shown == count then
+      forget()
+    else
+      compile()
     end
-    local format = is_plain and not paint and #shown == count and format_of(shown)
-    for _, row in ipairs(rows) do
-      lines[#lines + 1] = format and format:format(unpack(row, 1, count)) or line_of(row, shown, paint) .. "\n"
+    return #shown ~= count
+  end
+
+  return function(items)
+    local titles, is_first, count = "", not write, #items
+    if is_first then compile() end
+    write(items, lines)
+    if is_first or has_grown then
+      if make_room() or is_first then titles = line_of_titles(shown) end
+      write(items, lines)
     end
-    return table.concat(lines)
+    lines[count + 1] = ""
+    return titles .. table.concat(lines, "\n", 1, count + 1)
   end
 end
 

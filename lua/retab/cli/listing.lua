@@ -67,9 +67,9 @@ local function open_sink(arguments, kind)
   return sorted(arguments, kind, output.new(arguments.format, kind.columns, chosen))
 end
 
---- Returns the progress of a walk; nil where nobody would see it.
+--- Returns the progress of a walk; nil with -q.
 local function new_progress(arguments, kind, session)
-  if arguments.quiet or not terminal.is_terminal(2) then return nil end
+  if arguments.quiet then return nil end
   local rules = { now = function() return session:now() end, noun = kind.noun, is_ascending = arguments.order == "asc" }
   if arguments.from_date then
     rules.oldest = dates.span(arguments.from_date)
@@ -116,9 +116,9 @@ local function walk(arguments, kind, session, sink, pages)
     end
     if not page then break end
     sink.page(page.data, function()
-      local texts = session:texts_of(page.data)
+      local texts, has_breaks = session:texts_of(page.data)
       if not texts then words.fail_usage("a run without an id: leave out --parallel", arguments.verb) end
-      return texts
+      return texts, has_breaks
     end)
     count, number, last = count + #page.data, number + 1, page
     if line then line:update(count, number, page.data) end

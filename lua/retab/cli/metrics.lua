@@ -22,10 +22,9 @@ local function change_of(current, prior)
   return ("%s %+.3f"):format(change > 0 and "▲" or "▼", change)
 end
 
---- Adds colours: green is better, red is worse.
-local function paint_change(cell, padded)
-  if not terminal.has_colours(1) then return padded end
-  return terminal.paint(cell:find "▲" and "green" or cell:find "▼" and "red" or nil, padded)
+--- Green is better, red is worse.
+local function change_colour(cell)
+  return cell:find "▲" and "green" or cell:find "▼" and "red" or nil
 end
 
 local function value_text(value)
@@ -33,25 +32,23 @@ local function value_text(value)
   return type(value) == "table" and "{...}" or columns.show(value)
 end
 
---- Returns a table with a title; nothing where there are no rows.
---- @param titles table { { title, is_flexible =, is_right =, is_change = }, ... }
+--- Returns a table; nothing where there are no rows.
+--- @param titles table { { title, is_flexible =, is_right =, colour = }, ... }
+--- @param rows table arrays of texts
 local function table_of(titles, rows)
   if not rows[1] then return "" end
   local chosen = {}
-  for index, title in ipairs(titles) do
-    chosen[index] = {
-      title = title[1], is_flexible = index == 1 or title.is_flexible, is_right = title.is_right,
-      is_change = title.is_change,
+  for place, title in ipairs(titles) do
+    chosen[place] = {
+      title = title[1], is_flexible = place == 1 or title.is_flexible, is_right = title.is_right,
+      colour = title.colour, show = columns.show, read_item = function(row) return row[place] end,
     }
   end
-  local paint = terminal.has_colours(1) and function(index, cell, padded)
-    return chosen[index].is_change and paint_change(cell, padded) or padded
-  end or nil
-  return "\n" .. grid.new(chosen, terminal.width(), paint)(rows)
+  return "\n" .. grid.new(chosen, terminal.width(), terminal.has_colours(1) and terminal.paint)(rows)
 end
 
 local score_column, prior_column = { "SCORE", is_right = true }, { "PRIOR", is_right = true }
-local change_column = { "CHANGE", is_right = true, is_change = true }
+local change_column = { "CHANGE", is_right = true, colour = change_colour }
 
 --- Returns rows of a name, a score, the prior score, the change, and a value.
 local function scored_table(title, list, name_of, has_value)
@@ -100,7 +97,8 @@ local function heading(about, received)
   local change = change_of(received.score, received.prior_score)
   if change ~= "-" then
     local prior_run = type(received.prior_run_id) == "string" and ", " .. text.clean(received.prior_run_id) or ""
-    line = ("%s  %s  (prior %s%s)"):format(line, paint_change(change, change), score(received.prior_score), prior_run)
+    local painted = terminal.has_colours(1) and terminal.paint(change_colour(change), change) or change
+    line = ("%s  %s  (prior %s%s)"):format(line, painted, score(received.prior_score), prior_run)
   end
   return text.clean(about) .. "\n" .. line .. "\n"
 end

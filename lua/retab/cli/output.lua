@@ -2,7 +2,8 @@
 --- page and keeps nothing of them.
 ---
 --- An output has: fields (the paths that it reads of an item), page(items, texts), and finish() where something follows
---- the last page. `texts` is a function that returns the server's own bytes of the items; wants_texts: it is called.
+--- the last page. `texts` is a function that returns the server's own bytes of the items, and true if some can stand on
+--- several lines; wants_texts: it is called.
 local columns = require "retab.cli.columns"
 local csv = require "retab.cli.csv"
 local grid = require "retab.cli.grid"
@@ -11,49 +12,15 @@ local text = require "retab.cli.text"
 
 local output = {}
 
-local no_fields = {} -- of an item that is no object
-
 --- What may reach stdout: all there is, but on a terminal nothing that it would obey.
 local function for_stdout(clean)
   if terminal.is_terminal(1) then return clean end
   return function(line) return line end
 end
 
---- A value in JSON stands on one line; in its strings, line breaks are escapes and never bytes.
+--- Returns a JSON text on one line. In its strings, line breaks are escapes and never bytes.
 local function one_line(item)
-  if not item:find "[\n\r\t]" then return item end
-  return (item:gsub("[\n\r\t]%s*", ""))
-end
-
---- Returns true if one_line changes a text. Plain searches are many times faster than a pattern.
-local function has_breaks(joined)
-  return joined:find("\n", 1, true) or joined:find("\r", 1, true) or joined:find("\t", 1, true)
-end
-
---- Creates a function that takes items and returns their cells, as rows of texts. The rows are used again for the next
---- items.
-local function row_writer(chosen, is_narrow)
-  local tellers, count, rows = {}, #chosen, {}
-  for index, column in ipairs(chosen) do tellers[index] = columns.teller(column, column.show, is_narrow) end
-  return function(items)
-    for number = #rows, #items + 1, -1 do rows[number] = nil end
-    for number, item in ipairs(items) do
-      local row = rows[number] or {}
-      if type(item) ~= "table" then item = no_fields end
-      for index = 1, count do row[index] = tellers[index](item) end
-      rows[number] = row
-    end
-    return rows
-  end
-end
-
---- Returns the function that colours the cells of the column with the status; nil without colours.
-local function painter(chosen)
-  if not terminal.has_colours(1) then return nil end
-  return function(index, cell, padded)
-    if not chosen[index].is_status then return padded end
-    return terminal.paint(terminal.status_colour(cell), padded)
-  end
+  return (item:gsub("[\n\r]%s*", ""))
 end
 
 --- Returns a function that takes items and returns the lines of a table.
@@ -61,8 +28,8 @@ end
 --- @return function
 function output.lines_of(chosen)
   local room = terminal.width()
-  local page_of, rows_of = grid.new(chosen, room, painter(chosen)), row_writer(chosen, room < math.huge)
-  return function(items) return page_of(rows_of(items)) end
+  if room < math.huge then chosen = columns.narrow(chosen) end
+  return grid.new(chosen, room, terminal.has_colours(1) and terminal.paint or nil)
 end
 
 local formats = {}
@@ -78,15 +45,20 @@ function formats.table(chosen)
 end
 
 function formats.ids()
-  local clean = for_stdout(text.clean)
+  local clean = for_stdout(text.clean_lines)
   return {
     fields = { "id" },
     page = function(items)
-      local ids = {}
+      local ids, count = {}, 0
       for _, item in ipairs(items) do
-        if type(item) == "table" and type(item.id) == "string" then ids[#ids + 1] = clean(item.id) .. "\n" end
+        local id = type(item) == "table" and item.id
+        if type(id) == "string" then
+          count = count + 1
+          ids[count] = id
+        end
       end
-      terminal.write(table.concat(ids))
+      ids[count + 1] = ""
+      terminal.write(clean(table.concat(ids, "\n")))
     end,
   }
 end
@@ -119,12 +91,13 @@ function formats.jsonl(_, write)
   return {
     fields = { "id" }, wants_texts = true,
     page = function(_, texts)
-      local items = texts()
+      local items, has_breaks = texts()
       if not items[1] then return end
-      if has_breaks(table.concat(items)) then
+      if has_breaks then
         for index, item in ipairs(items) do items[index] = one_line(item) end
       end
-      write(clean(table.concat(items, "\n") .. "\n"))
+      items[#items + 1] = ""
+      write(clean(table.concat(items, "\n")))
     end,
   }
 end
@@ -171,13 +144,15 @@ end
 --- @param column table
 --- @param is_descending boolean
 function output.sorted(under, column, is_descending)
-  local kept = {}
+  local kept, has_breaks = {}, false
   local fields = columns.fields { column }
   for _, path in ipairs(under.fields) do fields[#fields + 1] = path end
   return {
     fields = fields,
     page = function(items, texts)
-      local bytes = under.wants_texts and texts() or {}
+      local bytes, breaks = {}, false
+      if under.wants_texts then bytes, breaks = texts() end
+      has_breaks = has_breaks or breaks
       for index, item in ipairs(items) do
         local value = type(item) == "table" and column.read(item)
         kept[#kept + 1] = { item = item, text = bytes[index], value = value, place = #kept }
@@ -187,7 +162,7 @@ function output.sorted(under, column, is_descending)
       table.sort(kept, comparison(is_descending))
       local items, bytes = {}, {}
       for index, entry in ipairs(kept) do items[index], bytes[index] = entry.item, entry.text end
-      under.page(items, function() return bytes end)
+      under.page(items, function() return bytes, has_breaks end)
       if under.finish then under.finish() end
     end,
   }

@@ -1,15 +1,10 @@
 --- program.lua: the program that bin/retab-runs starts: it reads the command line and runs the verb.
 local arguments = require "retab.cli.arguments"
-local retab = require "retab"
 local terminal = require "retab.cli.terminal"
 local text = require "retab.cli.text"
 local words = require "retab.cli.words"
 
 local program = {}
-
---- Percent of the memory in use that the next collection waits for. A page lives for milliseconds: memory stays below
---- some megabytes, and long walks take less time than with Lua's 200.
-local garbage_pause = 1000
 
 --- What runs each verb: a module with run(arguments, session), which returns an exit status, or nil for 0.
 local modules = {
@@ -17,8 +12,12 @@ local modules = {
   cancel = "cancel",
 }
 
+--- The library and libcurl are loaded where they are needed: help and completion are faster without them.
+local function version()
+  return ("retab-runs %s (%s)"):format(require("retab")._VERSION, rawget(_G, "jit") and jit.version or _VERSION)
+end
+
 local function main(given)
-  local version = ("retab-runs %s (%s)"):format(retab._VERSION, rawget(_G, "jit") and jit.version or _VERSION)
   local parsed, problem, verb = arguments.parse(given, version)
   if not parsed then words.fail_usage(problem, verb) end
   if parsed.verb == "completion" then return require("retab.cli.completion").run(parsed.shell) end
@@ -31,7 +30,6 @@ end
 --- @param given string[] the command line
 --- @return number status to exit with
 function program.run(given)
-  collectgarbage("setpause", garbage_pause)
   local ok, result = xpcall(function() return main(given) end, function(problem)
     return tostring(problem):find "interrupted!$" and problem or debug.traceback(problem)
   end)

@@ -65,7 +65,7 @@ function Progress:update(count, pages, items)
   self.first = self.first or time_of(items[1])
   local now = self.rules.now()
   local elapsed = now - self.began
-  if elapsed < first_shown or now - self.drawn_at < interval then return end
+  if elapsed < first_shown or now - self.drawn_at < interval or not terminal.is_terminal(2) then return end
   local line = ("%s, %s, %.0f a second"):format(text.count(count, self.rules.noun), text.count(pages, "page"),
     count / elapsed)
   local share = share_of(self, items[#items])
