@@ -1,52 +1,77 @@
 --- retab-runs completion, in the shells themselves.
-local tool = require "spec.cli.tool"
+local shell = require "spec.cli.shell"
 
-local function has(shell)
-  local status = os.execute("command -v " .. shell .. " >/dev/null 2>&1")
-  return status == true or status == 0
-end
-
-local function output_of(command)
-  local pipe = assert(io.popen(command))
-  local text = pipe:read "*a"
-  pipe:close()
-  return text
-end
-
---- Programs that load the completion of a file, and print what completes a word.
-local shells = {
-  bash = [[bash -c 'source %s; COMP_WORDS=(retab-runs %s); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _retab-runs;
-    printf "%%s\n" "${COMPREPLY[@]}"']],
-  fish = [[fish -c 'source %s; complete -C "retab-runs %s"']],
+--- A command line, and what completes its last word, in any order.
+local cases = {
+  ["retab-runs "] = { "list", "get", "watch", "results", "metrics", "create", "cancel", "completion", "--status",
+    "--from-date" },
+  ["retab-runs -"] = { "-e", "-q", "--status", "--all" },
+  ["retab-runs --st"] = { "--status" },
+  ["retab-runs --ch"] = { "--chart" },
+  ["retab-runs -e exp_abc --ord"] = { "--order" },
+  ["retab-runs -q wa"] = { "watch" },
+  ["retab-runs --base-url http://127.0.0.1:80 --sta"] = { "--status" },
+  ["retab-runs list --exclude-s"] = { "--exclude-status" },
+  ["retab-runs completion "] = { "bash", "zsh", "fish" },
+  ["retab-runs --status "] = { "pending", "queued", "running", "completed", "error", "cancelled" },
+  ["retab-runs -s c"] = { "completed", "cancelled" },
+  ["retab-runs -e exp_abc --order "] = { "asc", "desc" },
+  ["retab-runs -o "] = { "table", "json", "jsonl", "csv", "ids" },
+  ["retab-runs get exprun_1 -o "] = { "table", "json" },
+  ["retab-runs metrics exprun_1 --view by"] = { "by_document", "by_target" },
+  ["retab-runs --columns st"] = { "started_at", "status" },
+  ["retab-runs --columns id,sta"] = { "started_at", "status" },
+  ["retab-runs --sort workflow_"] = { "workflow_id", "workflow_version_id" },
+  ["retab-runs results exprun_1 --columns art"] = { "artifact_id" },
+  ["retab-runs --resume spec/cli/comp"] = { "completion_spec.lua" },
 }
 
-for shell, command in pairs(shells) do
-  describe("retab-runs completion " .. shell, function()
-    local path = os.tmpname()
-    tool.write(path, tool.run("", { "completion", shell }, { RETAB_API_KEY = "" }).stdout)
-    local name = "completes verbs, options and their values"
-    if has(shell) then
-      it(name, function()
-        assert.truthy(output_of(command:format(path, "wa")):find "^watch")
-        assert.truthy(output_of(command:format(path, "list --sta")):find "^%-%-status")
-        local statuses = output_of(command:format(path, "list --status c"))
-        assert.truthy(statuses:find "completed" and statuses:find "cancelled")
-      end)
-    else
-      pending(name .. ": " .. shell .. " is not installed")
+--- Command lines whose last word must not be completed with these.
+local wrong = {
+  ["retab-runs get exprun_1 --s"] = { "--status", "--sort" },
+  ["retab-runs get "] = { "README.md", "list" },
+  ["retab-runs --experiment-id "] = { "README.md", "list" },
+  ["retab-runs -e exp_abc "] = { "watch", "README.md" },
+  ["retab-runs completion b"] = { "zsh" },
+}
+
+local function has_word(candidates, word)
+  return (" " .. candidates:gsub("[%s,/]", "  ") .. " "):find(" " .. word .. " ", 1, true) ~= nil
+end
+
+--- @param candidates_of function
+local function check(candidates_of)
+  for words, expected in pairs(cases) do
+    local candidates = candidates_of(words)
+    for _, word in ipairs(expected) do
+      assert(has_word(candidates, word), ("%q is not completed with %s but with:\n%s"):format(words, word, candidates))
     end
+  end
+  for words, refused in pairs(wrong) do
+    local candidates = candidates_of(words)
+    for _, word in ipairs(refused) do
+      assert(not has_word(candidates, word), ("%q is completed with %s:\n%s"):format(words, word, candidates))
+    end
+  end
+end
+
+for _, name in ipairs { "bash", "zsh" } do
+  describe("retab-runs completion " .. name, function()
+    local what = "completes verbs, the options of list without a verb, and their values"
+    if not shell.has(name) then return pending(("%s: %s is not installed"):format(what, name)) end
+    if not shell.has "tmux" then return pending(what .. ": tmux is not installed") end
+    it(what, function()
+      local started = shell.start(name)
+      finally(function() started:stop() end)
+      check(function(words) return started:candidates(words) end)
+    end)
   end)
 end
 
-describe("retab-runs completion zsh", function()
-  if has "zsh" then
-    it("is bound to the command after eval", function()
-      local path = os.tmpname()
-      tool.write(path, "autoload -U compinit; compinit -u -D\n"
-        .. tool.run("", { "completion", "zsh" }, { RETAB_API_KEY = "" }).stdout .. "\nprint $_comps[retab-runs]\n")
-      assert.equal("_retab-runs\n", output_of("zsh -f " .. path .. " 2>&1"))
-    end)
-  else
-    pending "is bound to the command after eval: zsh is not installed"
-  end
+describe("retab-runs completion fish", function()
+  local what = "completes verbs, the options of list without a verb, and their values"
+  if not shell.has "fish" then return pending(what .. ": fish is not installed") end
+  it(what, function()
+    check(shell.fish)
+  end)
 end)

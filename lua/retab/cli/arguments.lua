@@ -42,10 +42,8 @@ end
 --- @param lines string[]
 --- @param list table|nil the columns that the verb has
 local function examples(parser, lines, list)
-  local names = {}
-  for index, column in ipairs(list or {}) do names[index] = column.name end
-  parser:epilog("Examples:\n  " .. table.concat(lines, "\n  ")
-    .. (list and "\n\nColumns: " .. table.concat(names, " ") .. ", and any path with a dot in it." or ""))
+  parser:epilog("Examples:\n  " .. table.concat(lines, "\n  ") .. (list and "\n\nColumns: "
+    .. table.concat(columns.names(list), " ") .. ", and any path with a dot in it." or ""))
 end
 
 local function command(parser, name, summary, arguments_shown)
@@ -55,7 +53,11 @@ local function command(parser, name, summary, arguments_shown)
 end
 
 --- Options of the verbs that print a list.
-local function add_list_options(parser, noun)
+--- @param noun string
+--- @param list table the columns
+--- @param is_completed boolean|nil the names of columns are choices: shells complete those
+local function add_list_options(parser, noun, list, is_completed)
+  local names = { choices = is_completed and columns.names(list) or nil }
   local paging = {
     parser:flag("--all", "Every page, not just one."),
     option(parser, "-n --max-items", "N", ("Up to N %ss, over as many pages as that takes."):format(noun),
@@ -71,9 +73,9 @@ local function add_list_options(parser, noun)
     option(parser, "-o --output", "FORMAT", "table (default), json (one array), jsonl (one object a line), csv or ids. "
       .. "json and jsonl are the server's own bytes.", { choices = { "table", "json", "jsonl", "csv", "ids" } }),
     parser:flag("--json", "The same as -o jsonl."),
-    option(parser, "--columns", "A,B,C", "Columns of tables and csv, by name or by a path with a dot in it."),
+    option(parser, "--columns", "A,B,C", "Columns of tables and csv, by name or by a path with a dot in it.", names),
     option(parser, "--sort", "COLUMN", "Sorts what is shown; COLUMN:desc sorts downwards. It keeps all rows in "
-      .. "memory."),
+      .. "memory.", names),
     option(parser, "--resume", "FILE", "Exports every page into FILE, as jsonl or csv. Where FILE exists, it goes on "
       .. "after its last whole row."))
 end
@@ -102,7 +104,7 @@ end
 
 local verbs = {}
 
-function verbs.list(root)
+function verbs.list(root, is_completed)
   local parser = command(root, "list", "Lists runs, newest first")
   parser:group("Filters",
     option(parser, "-e --experiment-id", "ID", "Runs of this experiment."),
@@ -115,7 +117,7 @@ function verbs.list(root)
       .. "30m, 12h, 7d, 2w."),
     option(parser, "--to-date", "DATE", "Runs created at DATE or earlier; a day counts to its end."),
     option(parser, "--sort-by", "FIELD", "The server's order (default: created_at)."))
-  add_list_options(parser, "run")
+  add_list_options(parser, "run", columns.runs, is_completed)
   parser:flag("--chart", "Draws the scores over time and the share of each status.")
   option(parser, "--parallel", "N", "Walks N parts of a date range at a time; needs --from-date.", { is_number = true })
   examples(parser, {
@@ -150,10 +152,10 @@ function verbs.watch(root)
   })
 end
 
-function verbs.results(root)
+function verbs.results(root, is_completed)
   local parser = command(root, "results", "Lists the results of a run, one per document", "RUN")
   parser:argument("run_id", "The id of the run."):argname("RUN")
-  add_list_options(parser, "result")
+  add_list_options(parser, "result", columns.results, is_completed)
   examples(parser, {
     "retab-runs results exprun_1", "retab-runs results exprun_1 --all -o csv > results.csv",
     "retab-runs results exprun_1 --columns document_id,status,lifecycle.message",
@@ -196,8 +198,12 @@ end
 
 local shells = { "bash", "zsh", "fish" }
 
-function verbs.completion(root)
+function verbs.completion(root, is_completed)
   local parser = command(root, "completion", "Prints what lets a shell complete these commands", "SHELL")
+  if is_completed then -- of arguments, argparse completes nothing for bash and fish
+    for _, shell in ipairs(shells) do parser:command(shell) end
+    return
+  end
   parser:argument("shell", "bash, zsh or fish."):argname("SHELL"):choices(shells)
   examples(parser, {
     'eval "$(retab-runs completion bash)"              in ~/.bashrc',
@@ -206,7 +212,8 @@ function verbs.completion(root)
   })
 end
 
-local order = { "list", "get", "watch", "results", "metrics", "create", "cancel", "completion" }
+--- The verbs, as the help lists them.
+arguments.verbs = { "list", "get", "watch", "results", "metrics", "create", "cancel", "completion" }
 
 local epilog = [[
 Examples:
@@ -240,8 +247,9 @@ local function add_common_options(root)
 end
 
 --- Creates the parser.
---- @param version function returns what --version prints
-function arguments.parser(version)
+--- @param version function|nil returns what --version prints
+--- @param is_completed boolean|nil it is not to parse: argparse writes what shells complete
+function arguments.parser(version, is_completed)
   local root = argparse("retab-runs", "Lists, follows, compares, starts and cancels experiment runs of Retab.", epilog)
   root:help_max_width(100):help_description_margin(30):command_target "verb":require_command(false)
   root:usage "Usage: retab-runs [COMMAND] [options]      without a COMMAND: list"
@@ -250,7 +258,7 @@ function arguments.parser(version)
     terminal.write(version() .. "\n")
     os.exit(0)
   end)
-  for _, name in ipairs(order) do verbs[name](root) end
+  for _, name in ipairs(arguments.verbs) do verbs[name](root, is_completed) end
   return root
 end
 

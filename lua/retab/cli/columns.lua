@@ -169,7 +169,9 @@ for _, list in ipairs { columns.runs, columns.results, { columns.documents } } d
   for _, column in ipairs(list) do column.read = column.read_item or reader_of(column.paths) end
 end
 
-local function names_of(list)
+--- Returns the names of columns.
+--- @return string[]
+function columns.names(list)
   local names = {}
   for index, column in ipairs(list) do names[index] = column.name end
   return names
@@ -189,10 +191,10 @@ local function find(list, name)
       read_item = name:find "%..*%." and read or nil,
     }
   end
-  local near = text.nearest(name, names_of(list))
+  local near = text.nearest(name, columns.names(list))
   if near then return nil, ("unknown column '%s'. Did you mean '%s'?"):format(text.clean(name), near) end
   return nil, ("unknown column '%s'.\nThe columns are: %s,\nand paths with a dot such as timing.created_at.")
-    :format(text.clean(name), table.concat(names_of(list), ", "))
+    :format(text.clean(name), table.concat(columns.names(list), ", "))
 end
 
 --- Returns the columns with these names.
