@@ -36,7 +36,7 @@ describe("scripts/demo", function()
   local function demo(arguments, environment)
     return output_of(([[
       build=${BUILD:-build} && case $build in /*) ;; *) build=$PWD/$build ;; esac && cd '%s' &&
-      env -u RETAB_API_KEY BUILD="$build" %s scripts/demo %s 2>errors
+      env -u RETAB_API_KEY BUILD="$build" %s 2>errors scripts/demo %s
     ]]):format(directory, environment or "", arguments))
   end
 
@@ -49,6 +49,19 @@ describe("scripts/demo", function()
   it("hands its arguments to the command line", function()
     local output = demo "--max-items 1"
     assert.equal(1, select(2, output:gsub("exprun_%x+", "")), output)
+  end)
+
+  it("runs another command, and ends with its status", function()
+    local output, status = demo "create exp_0 --json"
+    assert.equal(0, status)
+    assert.truthy(output:find '^{"id":"exprun_%x+"')
+    assert.equal(1, select(2, demo "get exprun_404"))
+  end)
+
+  it("starts a shell that has the command line", function()
+    local output, status = demo("shell <<'END'\ncd / && retab-runs -o ids -n 3\nexit 7\nEND", "SHELL=sh")
+    assert.truthy(output:find "^exprun_%x+\nexprun_%x+\nexprun_%x+\n$")
+    assert.equal(7, status)
   end)
 
   it("runs a program with the simulated API, and ends with its status", function()

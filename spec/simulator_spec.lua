@@ -808,6 +808,34 @@ describe("a created run", function()
     assert.same({ "pending", "pending" }, statuses(slow, create(slow).id, 2))
   end)
 
+  it("has company that ends too, where the scenario says in which time", function()
+    local function unended(base)
+      local ids = {}
+      for _, status in ipairs { "pending", "queued", "running" } do
+        for _, run in ipairs(all(base, "/runs", { status = status })) do ids[#ids + 1] = run.id end
+      end
+      return ids
+    end
+
+    local still = unended(new { runs = 100 })
+    assert.is_true(#still > 5)
+    local slow = new { runs = 100, ends = 3600 }
+    assert.same(still, unended(slow))
+    assert.same(still, unended(slow))
+    local base, deadline = new { runs = 100, ends = 0.3 }, socket.gettime() + 30
+    repeat
+      assert.is_true(socket.gettime() < deadline)
+    until #unended(base) == 0
+    local outcomes = {}
+    for _, id in ipairs(still) do
+      local run = get(base, "/runs/" .. id)
+      outcomes[run.lifecycle.status] = true
+      assert.equal(run.total_document_count, run.completed_document_count + run.error_count)
+      assert.equal(run.lifecycle.status == "completed", present(run.score) ~= nil)
+    end
+    assert.same({ completed = true, error = true }, outcomes)
+  end)
+
   it("belongs to its scenario id, which other base URLs may share", function()
     local base, id = server:scenario { runs = 0 }
     local run = create(base)

@@ -2,7 +2,8 @@
 -- them, so that a spec can create a run through a faulty base URL and look at it through a sound one.
 --
 -- A change of run k is { status, experiment, trigger, part, completed, errors, ... }, each nil if it is unchanged.
--- `part` is the part of its documents that a created run has processed.
+-- `part` is the part of its documents that the run has processed. One that advances with time has `since` and `lasts`,
+-- in seconds, and `from`, the part at `since`: it is pending as long as its part is not above 0.
 
 local changes = {}
 changes.__index = changes
@@ -11,8 +12,10 @@ changes.__index = changes
 local MAX_SCENARIOS = 512
 local MAX_CREATED = 100000
 
--- A run that advances with time is pending for this part of its time.
-local PENDING_PART = 0.25
+-- A run that advances with time is pending for a quarter of its time.
+local FROM_PENDING = -1 / 3
+-- A running run of the data has processed half of its documents.
+local FROM_RUNNING = 0.5
 
 local by_id, ids = {}, {}
 
@@ -45,10 +48,24 @@ function changes:create(e, options, now)
   if not k then return nil end
   self.runs[k] = {
     experiment = e, trigger = "manual_run", status = "pending", part = 0, options = options, born = now, looks = 0,
-    hidden = options.lag,
+    hidden = options.lag, outcome = options.outcome, since = now, from = FROM_PENDING,
+    lasts = options.advance == "time" and options.lasts or nil,
   }
   self.unfinished[k] = true
   return k
+end
+
+local UNENDED = { pending = true, queued = true, running = true }
+
+-- Lets run k of the data end within `seconds` from now, unless it has ended. Some end in error.
+function changes:let_end(set, k, seconds, now)
+  local _, status, _, _, v = set:traits(k)
+  if not UNENDED[status] or self.runs[k] then return end
+  self.runs[k] = {
+    status = status, outcome = v % 8 == 0 and "error" or "completed", since = now,
+    lasts = seconds * (0.3 + 0.7 * (v % 97) / 96), from = status == "running" and FROM_RUNNING or FROM_PENDING,
+  }
+  self.unfinished[k] = true
 end
 
 -- Ends the progress of a run. Its status is `status` from now on.
@@ -62,7 +79,7 @@ function changes:progress(k, part)
   local change = self.runs[k]
   change.part = math.min(math.max(part, 0), 1)
   if part >= 1 then
-    self:finish(k, change.options.outcome)
+    self:finish(k, change.outcome)
   elseif part > 0 then
     change.status = "running"
   end
@@ -72,9 +89,8 @@ end
 function changes:settle(now)
   for k in pairs(self.unfinished) do
     local change = self.runs[k]
-    if change.options.advance == "time" then
-      local elapsed = (now - change.born) / change.options.lasts
-      self:progress(k, (elapsed - PENDING_PART) / (1 - PENDING_PART))
+    if change.lasts then
+      self:progress(k, change.from + (1 - change.from) * (now - change.since) / change.lasts)
     end
   end
 end

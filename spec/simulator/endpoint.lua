@@ -78,8 +78,15 @@ local function data_key(options)
   return options.data_key
 end
 
+-- Lets all unended runs of the data end, as the scenario's `ends` says.
+local function let_end(options)
+  local opened, set = changes.open(options.id), dataset.new(options)
+  for k = set.first, set.last do opened:let_end(set, k, options.ends, ngx.now()) end
+end
+
 local function handle(request, edit)
   local options = request.options
+  if options.ends and not changes.of(options.id) then let_end(options) end
   if options.churn then changes.open(options.id) end
   request.changes = changes.of(options.id)
   if request.changes then request.changes:settle(ngx.now()) end
@@ -101,7 +108,7 @@ function endpoint.respond(request, edit)
   if not status and not one then status, body, headers = no_endpoint(request.methods) end
   local name
   if not status then
-    name = one.cached and not edit and not options.churn and not changes.of(options.id)
+    name = one.cached and not edit and not options.churn and not options.ends and not changes.of(options.id)
       and one.name .. data_key(options) .. "?" .. request.query_text
     local text = name and pages:get(name)
     if text then return { status = 200, body = text } end

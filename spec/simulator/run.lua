@@ -72,7 +72,7 @@ local function counts(change, status, total)
   if change.completed then return change.completed, change.errors end
   if not change.part then return usual_counts(status, total) end
   local through = floor(total * change.part)
-  local failing = change.options.outcome == "error" and floor(total / 4) + 1 or 0
+  local failing = change.outcome == "error" and floor(total / 4) + 1 or 0
   local completed = math.min(through, total - failing)
   return completed, through - completed
 end

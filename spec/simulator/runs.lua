@@ -47,7 +47,10 @@ end
 local function churn(request, set, selected)
   local options, changed = request.options, request.changes
   if options.churn == "create" then
-    for _ = 1, options.churn_runs do changed:add() end
+    for _ = 1, options.churn_runs do
+      local k = changed:add()
+      if k and options.ends then changed:let_end(set, k, options.ends, ngx.now()) end
+    end
   elseif selected.numbers[1] then
     local k = selected.numbers[#selected.numbers]
     local _, status = set:traits(k)

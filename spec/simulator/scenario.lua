@@ -50,6 +50,7 @@ scenario.options = {
   documents = integer(1, 100000), -- the number of documents of every run; 1 to 24 by default
   experiments = integer(0, 10000), -- the number of experiments; the runs of the data belong to the first 8
   metrics = one_of("stale", "none"), -- the kind of every response of metrics
+  ends = number(0.001), -- the seconds after its first request in which the unended runs end, one after another
   -- What requests change.
   advance = one_of("look", "time"), -- a created run moves on at each GET of it, or with time
   looks = integer(1, BIG), -- the GET that finds it ended
