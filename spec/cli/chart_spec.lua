@@ -13,7 +13,7 @@ describe("retab-runs --chart", function()
     local base_url = tool.answering(tool.envelope(table.concat(runs, ",")))
     local result = tool.run(base_url, { "--chart", "-q" }, { COLUMNS = 48 })
     assert.equal([[
-Scores over time (3 scored runs; each column is a mean)
+Scores over time, UTC (3 scored runs; each column is a mean)
 1.000 ┤                                        █
       │                                        █
       │                                        █

@@ -17,9 +17,17 @@ describe("retab-runs' end", function()
   it("is 2 for wrong usage, and nothing is sent", function()
     local base_url, id = server:scenario()
     local misuse = {
-      ["bad --limit: must be an integer from 1 to 100, got 101\n"] = { "--limit", 101 },
+      ["bad --limit: must be an integer from 1 to 100, got 0\n"] = { "--limit", 0 },
       ["--limit takes a number, not 'many'\n"] = { "--limit", "many" },
-      ["'--status' must be one of 'pending', 'queued'"] = { "--status", "done" },
+      ["bad --status: must be one of pending, queued, running, completed, error, cancelled, got 'done'\n"] =
+        { "--status", "done" },
+      ["bad -o: must be one of table, json, jsonl, csv, ids, got 'xml'\n"] = { "-oxml" },
+      ["unknown option '--stat'\nDid you mean '--status'?\n"] = { "--stat", "error" },
+      ["unknown option '--wiat'\nDid you mean '--wait'?\n"] = { "create", "exp_abc", "--wiat" },
+      ["RUN is missing\n"] = { "get" },
+      ["\nTo show a run: retab-runs get exprun_1\n"] = { "exprun_1" },
+      ["\nFor the runs of an experiment: retab-runs -e exp_abc\n"] = { "list", "exp_abc" },
+      ["must be an integer from 1 to 100, got 500; for 500 in all: -n 500\n"] = { "--limit", 500 },
       ["bad --before: must not be given together with --after\n"] = { "--before", "a", "--after", "b" },
       ["bad --from-date: must be a date (YYYY-MM-DD, RFC 3339, or an age such as 30m, 12h, 7d, 2w), got"] =
         { "--from-date", "2026-02-30" },
@@ -85,6 +93,15 @@ describe("retab-runs' end", function()
         assert.is_nil(result.stderr:gsub("request: [^\n]*", ""):find(name, 1, true), result.stderr)
       end
     end
+  end)
+
+  it("names in a hint what the address came from", function()
+    local result = fails(1, "hint: check the network, the proxy settings and RETAB_API_BASE_URL\n",
+      "http://127.0.0.1:1")
+    assert.is_nil(result.stderr:find("--base-url", 1, true))
+    result = fails(1, "hint: check the network, the proxy settings and %-%-base%-url\n", "",
+      { "--base-url", "http://127.0.0.1:1" })
+    assert.is_nil(result.stderr:find("RETAB_API_BASE_URL", 1, true))
   end)
 
   it("is 1 where nobody listens", function()
@@ -154,6 +171,19 @@ describe("retab-runs' end", function()
     result = retab_runs("", { "--help" }, { RETAB_API_KEY = "" })
     for _, option in ipairs { "base-url", "auth", "timeout", "debug", "version" } do
       assert.truthy(result.stdout:find("\n   %-%-" .. option:gsub("%-", "%%-") .. "[ \n]"), option)
+    end
+  end)
+
+  it("breaks help and messages between words on a terminal", function()
+    local base_url = server:scenario { key = "another" }
+    local commands = { {}, { "--columns", "x" }, { "--status", "done" }, { "--help" } }
+    for _, verb in ipairs { "list", "get", "watch", "results", "metrics", "create", "cancel", "completion" } do
+      commands[#commands + 1] = { verb, "--help" }
+    end
+    for _, arguments in ipairs(commands) do
+      local shown = tool.in_terminal(80, base_url, arguments)
+      assert.truthy(shown:find("retab-runs", 1, true))
+      for line in shown:gmatch "[^\n]+" do assert.is_true(#line <= 80 or line:find "^  request: " ~= nil, line) end
     end
   end)
 

@@ -62,8 +62,8 @@ describe("retab-runs' table", function()
     local id = cjson.decode(ask(base_url, "limit=1")).data[1].id
     local expected = {
       [60] = { "ID", "STATUS", "SCORE", "DOCS", "ERRORS" },
-      [80] = { "ID", "STATUS", "SCORE", "DOCS", "CREATED", "ERRORS", "TOOK" },
-      [120] = { "ID", "STATUS", "SCORE", "DOCS", "CREATED", "ERRORS", "TOOK", "BLOCK", "TYPE", "WORKFLOW" },
+      [80] = { "ID", "STATUS", "SCORE", "DOCS", "CREATED (UTC)", "ERRORS", "TOOK" },
+      [120] = { "ID", "STATUS", "SCORE", "DOCS", "CREATED (UTC)", "ERRORS", "TOOK", "BLOCK", "TYPE", "WORKFLOW" },
     }
     for columns, names in pairs(expected) do
       local result = retab_runs(base_url, {}, { COLUMNS = columns })
@@ -74,7 +74,7 @@ describe("retab-runs' table", function()
 
   it("fits the terminal that it runs in", function()
     local lines = program.lines(tool.in_terminal(64, server:scenario(), {}, { NO_COLOR = 1 }))
-    assert.same({ "ID", "STATUS", "SCORE", "DOCS", "CREATED" }, split(lines[1]))
+    assert.same({ "ID", "STATUS", "SCORE", "DOCS", "CREATED (UTC)" }, split(lines[1]))
     assert.equal(64, widest { lines[1], lines[2], lines[21] })
     assert.truthy(lines[22]:find("^20 runs on 1 page"))
   end)
@@ -90,7 +90,7 @@ describe("retab-runs' table", function()
 
   it("looks like this", function()
     assert.equal([[
-ID                     STATUS     SCORE   DOCS  CREATED           ERRORS   TOOK
+ID                     STATUS     SCORE   DOCS  CREATED (UTC)     ERRORS   TOOK
 exprun_98aeeb472248f4  running        -    4/8  2026-05-20 12:00       0      -
 exprun_c9717ecf06aa21  error          -   7/21  2026-05-20 11:59       6  2m31s
 exprun_855f747fc81370  completed  0.909  14/14  2026-05-20 11:58       0  1m32s
@@ -169,7 +169,7 @@ exprun_855f747fc81370  completed  0.909  14/14  2026-05-20 11:58       0  1m32s
     local body = '{"data":[{"id":"NAME","block_id":"NAME"}],"list_metadata":{"after":"NAME"}}'
     local base_url = answering((body:gsub("NAME", name)))
     local result = retab_runs(base_url, {})
-    local shown = "a\239\191\189[31mb\239\191\189c\239\191\189d\239\191\189e\239\191\189f\239\191\189g\239\191\189h"
+    local shown = "a\239\191\189[31mb\239\191\189c d\239\191\189e\239\191\189f\239\191\189g\239\191\189h"
     assert.equal(shown, split(result.lines[2])[1])
     assert.truthy(result.stderr:find("--after " .. shown, 1, true))
     assert.is_nil((result.stdout .. result.stderr):gsub("\n", ""):find("%c"))

@@ -8,6 +8,8 @@ local text = require "retab.cli.text"
 
 local arguments = {}
 
+local widest_help = 100 -- columns
+
 local statuses = { "pending", "queued", "running", "completed", "error", "cancelled" }
 
 local age_seconds = { m = 60, h = 3600, d = 86400, w = 7 * 86400 }
@@ -38,16 +40,21 @@ local function option(parser, names, argname, description, rules)
   return added
 end
 
+local common = "Options of every command: --base-url --auth --timeout --debug -q (retab-runs --help)."
+
 --- Ends a page of help.
 --- @param lines string[]
 --- @param list table|nil the columns that the verb has
 local function examples(parser, lines, list)
   parser:epilog("Examples:\n  " .. table.concat(lines, "\n  ") .. (list and "\n\nColumns: "
-    .. table.concat(columns.names(list), " ") .. ", and any path with a dot in it." or ""))
+    .. table.concat(columns.names(list), " ") .. ", and any path with a dot in it." or "") .. "\n\n" .. common)
 end
+
+local commands = {} -- the parsers of the verbs
 
 local function command(parser, name, summary, arguments_shown)
   local added = parser:command(name, summary .. ".", nil)
+  commands[name] = added
   added:usage(("Usage: retab-runs %s%s [options]"):format(name, arguments_shown and " " .. arguments_shown or ""))
   return added:summary(summary)
 end
@@ -57,6 +64,7 @@ end
 --- @param list table the columns
 --- @param is_completed boolean|nil the names of columns are choices: shells complete those
 local function add_list_options(parser, noun, list, is_completed)
+  local is_runs = noun == "run"
   local names = { choices = is_completed and columns.names(list) or nil }
   local paging = {
     parser:flag("--all", "Every page, not just one."),
@@ -67,6 +75,8 @@ local function add_list_options(parser, noun, list, is_completed)
       { choices = { "asc", "desc" } }),
     option(parser, "--after", "ID", "The page after this cursor."),
     option(parser, "--before", "ID", "The page before this cursor."),
+    is_runs and option(parser, "--parallel", "N", "Walks N parts of a date range at a time; needs --from-date.",
+      { is_number = true }) or nil,
   }
   parser:group("Pages", (table.unpack or unpack)(paging))
   parser:group("Output",
@@ -77,7 +87,8 @@ local function add_list_options(parser, noun, list, is_completed)
     option(parser, "--sort", "COLUMN", "Sorts what is shown; COLUMN:desc sorts downwards. It keeps all rows in "
       .. "memory.", names),
     option(parser, "--resume", "FILE", "Exports every page into FILE, as jsonl or csv. Where FILE exists, it goes on "
-      .. "after its last whole row."))
+      .. "after its last whole row."),
+    is_runs and parser:flag("--chart", "Draws the scores over time and the share of each status.") or nil)
 end
 
 local function add_metrics_options(parser)
@@ -118,11 +129,9 @@ function verbs.list(root, is_completed)
     option(parser, "--to-date", "DATE", "Runs created at DATE or earlier; a day counts to its end."),
     option(parser, "--sort-by", "FIELD", "The server's order (default: created_at)."))
   add_list_options(parser, "run", columns.runs, is_completed)
-  parser:flag("--chart", "Draws the scores over time and the share of each status.")
-  option(parser, "--parallel", "N", "Walks N parts of a date range at a time; needs --from-date.", { is_number = true })
   examples(parser, {
-    "retab-runs -e exp_abc                           the newest runs of an experiment",
-    "retab-runs -s error --from-date 7d --all        what failed in the last week",
+    "retab-runs -e exp_abc                       the newest of an experiment",
+    "retab-runs -s error --from-date 7d --all    what failed in the last week",
     "retab-runs --columns id,score,timing.created_at --sort score:desc",
     "retab-runs -e exp_abc --from-date 30d --chart --all",
     "retab-runs -w wf_abc -o csv --all > runs.csv",
@@ -148,7 +157,7 @@ function verbs.watch(root)
   examples(parser, {
     "retab-runs watch exprun_1                  until it has ended",
     "retab-runs watch -e exp_abc                all of an experiment that have not ended",
-    "retab-runs watch exprun_1 && echo fine     the status is 3 where a run ended in error or was cancelled",
+    "retab-runs watch exprun_1 && echo fine     3 where one ended in error",
   })
 end
 
@@ -185,7 +194,7 @@ function verbs.create(root)
   add_object_output(parser)
   examples(parser, {
     "retab-runs create exp_abc                  prints the id of the new run",
-    "retab-runs create exp_abc --wait           the status is 3 where it ends in error or is cancelled",
+    "retab-runs create exp_abc --wait           follows it until it has ended",
   })
 end
 
@@ -206,9 +215,9 @@ function verbs.completion(root, is_completed)
   end
   parser:argument("shell", "bash, zsh or fish."):argname("SHELL"):choices(shells)
   examples(parser, {
-    'eval "$(retab-runs completion bash)"              in ~/.bashrc',
-    'eval "$(retab-runs completion zsh)"               in ~/.zshrc, after compinit',
-    "retab-runs completion fish | source               in ~/.config/fish/config.fish",
+    'eval "$(retab-runs completion bash)"    in ~/.bashrc',
+    'eval "$(retab-runs completion zsh)"     in ~/.zshrc, after compinit',
+    "retab-runs completion fish | source     in ~/.config/fish/config.fish",
   })
 end
 
@@ -217,17 +226,20 @@ arguments.verbs = { "list", "get", "watch", "results", "metrics", "create", "can
 
 local epilog = [[
 Examples:
-  retab-runs                              the newest runs
-  retab-runs --experiment-id exp_abc      of an experiment (list --help shows all filters)
+  retab-runs                            the newest runs
+  retab-runs --experiment-id exp_abc    of an experiment
+  retab-runs list --help                all filters, outputs and columns
   retab-runs -s error --from-date 7d --all -o csv > failed.csv
-  retab-runs watch                        what is running, until it has ended
+  retab-runs watch                      what is running, until it has ended
 
-The key is read from RETAB_API_KEY, never from the command line, where others could see it.
-Columns that do not fit the terminal are left out; COLUMNS, exported, sets the width.
-A pipe or a file gets all of them. NO_COLOR turns colours off, CLICOLOR_FORCE=1 on.
+The key is read from RETAB_API_KEY, never from the command line, where
+others could see it. Columns that do not fit the terminal are left out;
+COLUMNS, exported, sets the width. A pipe or a file gets all of them.
+NO_COLOR turns colours off, CLICOLOR_FORCE=1 on.
 
-Exit status: 0 done, 1 the API or the network failed, 2 wrong usage, 3 a watched run ended in
-error or was cancelled, 130 interrupted, 141 nobody read the output.]]
+Exit status: 0 done, 1 the API or the network failed, 2 wrong usage,
+3 a watched run ended in error or was cancelled, 130 interrupted,
+141 nobody read the output.]]
 
 -- ---- parsing ----
 
@@ -251,7 +263,7 @@ end
 --- @param is_completed boolean|nil it is not to parse: argparse writes what shells complete
 function arguments.parser(version, is_completed)
   local root = argparse("retab-runs", "Lists, follows, compares, starts and cancels experiment runs of Retab.", epilog)
-  root:help_max_width(100):help_description_margin(30):command_target "verb":require_command(false)
+  root:help_max_width(widest_help):help_description_margin(30):command_target "verb":require_command(false)
   root:usage "Usage: retab-runs [COMMAND] [options]      without a COMMAND: list"
   add_common_options(root)
   root:flag("--version", "Prints the version."):action(function()
@@ -261,6 +273,69 @@ function arguments.parser(version, is_completed)
   for _, name in ipairs(arguments.verbs) do verbs[name](root, is_completed) end
   return root
 end
+
+--- Has help fit the terminal.
+local function fit_help(root, words)
+  for _, word in ipairs(words) do
+    if word == "-h" or word == "--help" then return root:help_max_width(math.min(widest_help, terminal.width())) end
+  end
+end
+
+-- ---- what is wrong ----
+
+--- What a word that begins so can mean.
+local meant = {
+  { "^exprun_", "To show a run: retab-runs get %s" },
+  { "^exp_", "For the runs of an experiment: retab-runs -e %s" },
+  { "^wf_", "For the runs of a workflow: retab-runs -w %s" },
+  { "^wrk_", "For the runs of a workflow: retab-runs -w %s" },
+}
+
+--- Returns what to type for the first of some words that looks like an id; nil where none does.
+local function meaning_of(words)
+  for _, word in ipairs(words) do
+    for _, pair in ipairs(meant) do
+      if word:find(pair[1]) then return pair[2]:format(word) end
+    end
+  end
+end
+
+--- Returns the word that was given for an option.
+local function value_of(option_name, words)
+  for index, word in ipairs(words) do
+    if word == option_name then return words[index + 1] end
+    local value = word:match("^" .. option_name:gsub("%-", "%%-") .. "=?(.*)$")
+    if value and value ~= "" then return value end
+  end
+end
+
+--- Returns the option of a verb that is most like a word.
+local function nearest_option(word, verb)
+  local names = {}
+  for name in (commands[verb]:get_help() .. common):gmatch "%-%-[%l-]+" do names[#names + 1] = name end
+  return text.nearest(word, names)
+end
+
+local names_shown = { run_id = "RUN", run_ids = "RUN", experiment_id = "EXPERIMENT", shell = "SHELL" }
+
+--- Returns what argparse says, in plainer words and with what to type.
+local function explain(message, words, verb)
+  local name, choices = message:match "^argument for option '(.-)' must be one of (.*)$"
+  if name then
+    return ("bad %s: must be one of %s, got '%s'"):format(name, choices:gsub("'", ""), value_of(name, words) or "")
+  end
+  name = message:match "^missing argument '(.-)'$"
+  if name then return ("%s is missing"):format(names_shown[name] or name) end
+  if message == "too many arguments" or message:find "^unknown command" and not message:find "\n" then
+    local meaning = meaning_of(words)
+    return meaning and message .. "\n" .. meaning or message
+  end
+  name = message:match "^unknown option '([^']*)'$"
+  local near = name and verb and nearest_option(name, verb)
+  return near and ("%s\nDid you mean '%s'?"):format(message, near) or message
+end
+
+-- ---- the words ----
 
 --- Returns the words with the verb `list` where there is none.
 local function with_verb(given)
@@ -300,12 +375,14 @@ end
 --- @return string|nil verb
 function arguments.parse(given, version)
   local words = with_verb(given)
-  local ok, result = arguments.parser(version):pparse(words)
+  local parser = arguments.parser(version)
+  fit_help(parser, words)
+  local ok, result = parser:pparse(words)
   if ok then return normalize(result) end
   for _, word in ipairs(words) do
-    if verbs[word] then return nil, text.clean_lines(result), word end
+    if verbs[word] then return nil, text.clean_lines(explain(result, words, word)), word end
   end
-  return nil, text.clean_lines(result)
+  return nil, text.clean_lines(explain(result, words))
 end
 
 return arguments

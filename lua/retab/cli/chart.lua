@@ -64,7 +64,7 @@ local function score_lines(self, width)
   local room = width - axis_width - 1
   local means = means_of(self.times, self.scores, oldest, newest, room)
   local low, high = bounds_of(means)
-  local lines = { ("Scores over time (%s; each column is a mean)"):format(text.count(#self.times, "scored run")) }
+  local lines = { ("Scores over time, UTC (%s; each column is a mean)"):format(text.count(#self.times, "scored run")) }
   for level = height, 1, -1 do
     local label = (level == height or level == 1) and ("%.3f"):format(level == 1 and low or high) or ""
     local line = score_line(means, room, level, low, high)

@@ -96,7 +96,10 @@ local function number_column(name, title, path, shown)
 end
 
 local function time_column(name, title)
-  return unique { name = name, title = title, paths = { "timing." .. name }, show = show, show_narrow = show_minute }
+  return unique {
+    name = name, title = title, title_narrow = title .. " (UTC)", paths = { "timing." .. name }, show = show,
+    show_narrow = show_minute,
+  }
 end
 
 local function status_column()
@@ -147,6 +150,17 @@ columns.documents = {
   paths = { "total_document_count", "document_count", "completed_document_count" },
 }
 
+--- Returns the name of the first file that went into a result.
+local function filename_of(result)
+  local first, filename
+  for name, handle in pairs(type(result.handle_inputs) == "table" and result.handle_inputs or {}) do
+    local document = type(handle) == "table" and handle.document
+    local found = type(document) == "table" and document.filename
+    if type(found) == "string" and (not first or name < first) then first, filename = name, found end
+  end
+  return filename
+end
+
 columns.results = {
   unique(text_column("id", "ID", "id")),
   status_column(),
@@ -161,7 +175,10 @@ columns.results = {
   { name = "block_type", title = "TYPE", paths = { "block_type" }, show = show },
   text_column("experiment_run_id", "RUN", "experiment_run_id"),
   text_column("experiment_id", "EXPERIMENT", "experiment_id"),
-  shown = { "id", "status", "document_id", "created_at", "duration_ms", "operation", "artifact_id", "attempt" },
+  { name = "filename", title = "FILE", paths = { "handle_inputs" }, read_item = filename_of, show = show,
+    is_flexible = true },
+  shown = { "id", "status", "filename", "duration_ms", "attempt", "document_id", "created_at", "operation",
+    "artifact_id" },
 }
 
 
@@ -223,7 +240,7 @@ function columns.narrow(chosen)
   for index, column in ipairs(chosen) do
     narrow[index] = {}
     for name, value in pairs(column) do narrow[index][name] = value end
-    narrow[index].show = column.show_narrow or column.show
+    narrow[index].show, narrow[index].title = column.show_narrow or column.show, column.title_narrow or column.title
   end
   return narrow
 end

@@ -30,18 +30,24 @@ end
 
 local function value_text(name, value)
   if type(value) == "boolean" then return tostring(value) end
-  if name == "timing.duration_ms" then return columns.show_duration(value) end
+  if name == "timing.duration_ms" and type(value) == "number" then
+    return ("%s (%s)"):format(columns.show(value), columns.show_duration(value))
+  end
   return text.clean(columns.show(value))
 end
 
---- Prints an object: id, status and score first, then all else by name.
+--- What a person looks for first.
+local first = { "id", "lifecycle.status", "lifecycle.message", "lifecycle.reason", "score", "completed_document_count",
+  "total_document_count", "error_count" }
+
+--- Prints an object: what a person looks for first, then all else by name.
 function detail.print(object)
-  local lines, first, width = {}, { "id", "lifecycle.status", "score" }, 0
+  local lines, width = {}, 0
   add_values(lines, "", object, 0)
   local places = {}
   for place, name in ipairs(first) do places[name] = place end
   table.sort(lines, function(a, b)
-    local place_a, place_b = places[a[1]] or 9, places[b[1]] or 9
+    local place_a, place_b = places[a[1]] or #first + 1, places[b[1]] or #first + 1
     if place_a ~= place_b then return place_a < place_b end
     return a[1] < b[1]
   end)

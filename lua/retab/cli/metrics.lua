@@ -27,9 +27,21 @@ local function change_colour(cell)
   return cell:find "▲" and "green" or cell:find "▼" and "red" or nil
 end
 
-local function value_text(value)
+local deepest = 3 -- tables in tables that are shown
+
+--- Returns a value as text; a table much as JSON.
+local function value_text(value, depth)
+  depth = depth or 0
   if type(value) == "boolean" then return tostring(value) end
-  return type(value) == "table" and "{...}" or columns.show(value)
+  if type(value) ~= "table" then return columns.show(value) end
+  if depth == deepest then return "{...}" end
+  local parts, names = {}, {}
+  for index, item in ipairs(value) do parts[index] = value_text(item, depth + 1) end
+  if parts[1] then return "[" .. table.concat(parts, ", ") .. "]" end
+  for name in pairs(value) do names[#names + 1] = tostring(name) end
+  table.sort(names)
+  for index, name in ipairs(names) do parts[index] = name .. ": " .. value_text(value[name], depth + 1) end
+  return "{" .. table.concat(parts, ", ") .. "}"
 end
 
 --- Returns a table; nothing where there are no rows.
@@ -50,17 +62,19 @@ end
 local score_column, prior_column = { "SCORE", is_right = true }, { "PRIOR", is_right = true }
 local change_column = { "CHANGE", is_right = true, colour = change_colour }
 
---- Returns rows of a name, a score, the prior score, the change, and a value.
+--- Returns a table of a name, a score, the prior score, the change, and a value. Documents have an id too.
 local function scored_table(title, list, name_of, has_value)
+  local titles = { { title }, score_column, prior_column, change_column }
+  if has_value then titles[#titles + 1] = { "VALUE", is_flexible = true } end
+  if title == "DOCUMENT" then titles[#titles + 1] = { "ID" } end
   local rows = {}
-  for _, item in ipairs(type(list) == "table" and list or {}) do
+  for index, item in ipairs(type(list) == "table" and list or {}) do
     local row = { columns.show(name_of(item)), score(item.score), score(item.prior_score),
       change_of(item.score, item.prior_score) }
-    if has_value then row[5] = value_text(item.value) end
-    rows[#rows + 1] = row
+    if has_value then row[#row + 1] = value_text(item.value) end
+    if title == "DOCUMENT" then row[#row + 1] = columns.show(item.id) end
+    rows[index] = row
   end
-  local titles = { { title }, score_column, prior_column, change_column }
-  if has_value then titles[5] = { "VALUE", is_flexible = true } end
   return table_of(titles, rows)
 end
 
@@ -165,6 +179,13 @@ function views.no_metrics(received)
   return text.clean_lines(columns.show(received.message) .. "\n")
 end
 
+--- What shows more than a view does.
+local next_views = {
+  summary = "--view by_document --document-id ID, or --view by_target --target-path FIELD",
+  by_document = "--view votes --document-id ID --target-path TARGET",
+  by_target = "--view votes --document-id ID --target-path TARGET",
+}
+
 --- The parameters of the library's name.
 local function params_of(arguments)
   local include_prior
@@ -181,6 +202,10 @@ function metrics.run(arguments, session)
   if err then words.fail(err, arguments) end
   if arguments.format == "json" or not views[received.kind] then return detail.print_body(session) end
   terminal.write(views[received.kind](received))
+  local more = next_views[received.kind]
+  if more and not arguments.quiet then
+    terminal.say(("More: retab-runs metrics %s %s"):format(text.clean(arguments.run_id), more))
+  end
 end
 
 return metrics

@@ -1,8 +1,11 @@
 --- terminal.lua: what is known of the terminal: its size, and if colours may be used; writing to it. It knows nothing
 --- of what is written.
+local text = require "retab.cli.text"
+
 local terminal = {}
 
 local usual_width, usual_height = 80, 24
+local short_line = 60 -- bytes: a shorter one is not worth asking for the width
 local broken_pipe = 32 -- EPIPE, on Linux, macOS and the BSDs
 
 --- Exit statuses: of this program, and as shells know them.
@@ -100,10 +103,14 @@ function terminal.stop()
   if before_writing then before_writing() end
 end
 
---- Writes a line, or several, to stderr.
+--- Writes a line, or several, to stderr. On a terminal, lines that do not fit are broken between words.
 --- @param message string clean
 function terminal.say(message)
   if before_writing then before_writing() end
+  if message:find(("[^\n]"):rep(short_line)) and terminal.is_terminal(2) then
+    local _, columns = terminal_size()
+    message = message:gsub("[^\n]+", function(line) return text.wrap(line, columns) end)
+  end
   io.stderr:write(message, "\n")
 end
 

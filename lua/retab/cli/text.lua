@@ -25,15 +25,16 @@ end
 --- @param line string
 --- @return boolean
 function text.is_plain(line)
-  return find(line, "^[ -~]*$") ~= nil -- faster than the search for another character
+  return find(line, "^[ -~]*$") ~= nil -- a search for others takes longer
 end
 
---- Replaces controls (C0, DEL, C1), what changes the direction of text, and bytes that are not UTF-8.
+--- Replaces controls (C0, DEL, C1), what changes the direction of text, and bytes that are not UTF-8. A line break and
+--- the blanks around it become a space.
 --- @param line string
 --- @return string
 function text.clean(line)
   if text.is_plain(line) then return line end
-  line = line:gsub("[%c\127]", replacement)
+  line = line:gsub(" *[\r\n\t][ \r\n\t]*", " "):gsub("[%c\127]", replacement)
   return (line:gsub("[\128-\255][\128-\191]*", function(char)
     if is_well_formed(char) then return is_unsafe(char) and replacement or nil end
     -- several sequences can touch, such as a character and stray bytes after it
@@ -110,6 +111,26 @@ function text.cut(line, width)
     kept[#kept + 1] = char
   end
   return table.concat(kept) .. "…"
+end
+
+--- Breaks a line that is wider than `width` cells at its spaces. What follows is indented. A word that fits no line
+--- stays where it is.
+--- @param line string clean
+--- @param width number
+--- @return string
+function text.wrap(line, width)
+  if text.width(line) <= width then return line end
+  local indent, lines, current = line:match "^ *" .. "  ", {}, nil
+  for word in line:gmatch " *[^ ]+" do
+    local is_over = current and text.width(current) + text.width(word) > width
+    if is_over and #indent + text.width(word) - 1 <= width then
+      lines[#lines + 1], current = current, indent .. word:match "[^ ]+"
+    else
+      current = (current or "") .. word
+    end
+  end
+  lines[#lines + 1] = current
+  return table.concat(lines, "\n")
 end
 
 --- Fills a line up to `width` cells.

@@ -44,6 +44,7 @@ function words.of_misuse(message)
   message = words.translate(tostring(message):gsub("^[^\n]-:%d+: ", ""))
   message = message:gsub("later than to_date", "later than 'to_date'")
   message = message:gsub("^bad %a+ '", "bad '"):gsub("^missing %a+ '", "missing '")
+  message = message:gsub("^(bad 'limit': .*got )(%d%d%d+)$", "%1%2; for %2 in all: -n %2")
   message = message:gsub("option 'parallel' needs the parameter", "option 'parallel' needs")
   message = message:gsub("^option '", "'")
   return (message:gsub("'([%l_]+)'", function(name)
@@ -51,25 +52,32 @@ function words.of_misuse(message)
   end))
 end
 
-local base_url = "--base-url, or RETAB_API_BASE_URL"
-
 --- What to do about an error, by its status or else its kind.
 local hints = {
   [404] = "check the id, and that the API key belongs to the organization that owns it",
-  [405] = "this is not enabled for your organization, or the address leads to another server: check " .. base_url,
+  [405] = "this is not enabled for your organization; or ADDRESS leads to another server",
   permission = "the API key is valid but not allowed to do this: check the workspace that it belongs to",
   validation = "check what you typed against the message above: 'retab-runs --help'",
   conflict = "look at the run first: 'retab-runs get RUN'",
   rate_limit = "wait a moment, then type it again",
   server = "the server failed: type it again later, and quote the request id when you report it",
-  api = "check " .. base_url,
-  connection = "check the network, the proxy settings, and " .. base_url,
+  api = "check ADDRESS",
+  connection = "check the network, the proxy settings and ADDRESS",
   timeout = "type it again, or allow more time with --timeout SECONDS",
   tls = "SSL_CERT_FILE or SSL_CERT_DIR names the certificates to trust; there is no way to turn the check off",
-  decode = "the server is not the Retab API, or the API has changed: check " .. base_url,
+  decode = "the server is not the Retab API, or the API has changed: check ADDRESS",
   too_large = "ask for smaller pages with --limit",
   cursor_loop = "the server repeats its cursors: type it again, or report it with the request id",
 }
+
+--- Returns where the address of the API comes from.
+local function source_of_address(arguments)
+  if arguments.base_url then return "--base-url" end
+  for _, name in ipairs { "RETAB_API_BASE_URL", "RETAB_BASE_URL" } do
+    if (os.getenv(name) or "") ~= "" then return name end
+  end
+  return "the address that RETAB_API_BASE_URL can set"
+end
 
 local function hint_of(err, arguments)
   if err.status == 401 then
@@ -77,7 +85,11 @@ local function hint_of(err, arguments)
     return "check RETAB_API_KEY; if it is right, try --auth " .. other
   end
   if err.retry_after then return ("wait %g s, then type it again"):format(math.ceil(err.retry_after)) end
-  return hints[err.status] or hints[err.kind]
+  if err.status == 404 and arguments.verb == "cancel" then
+    return ("look at the run: retab-runs get %s"):format(arguments.run_id)
+  end
+  local hint = hints[err.status] or hints[err.kind]
+  return hint and hint:gsub("ADDRESS", function() return source_of_address(arguments) end) or nil
 end
 
 --- Returns the place and message of an item of `errors`.
