@@ -114,6 +114,21 @@ describe("retab-runs watch", function()
   end)
 end)
 
+describe("retab-runs watch, of more runs than the terminal has lines,", function()
+  it("shows those that have not ended", function()
+    local base_url = server:scenario()
+    local arguments = { "watch", "--interval", 0.01, "--deadline", 0.05 }
+    for _, id in ipairs(retab_runs(base_url, { "-s", "completed", "-o", "ids", "-n", 30 }).lines) do
+      arguments[#arguments + 1] = id
+    end
+    local running = "exprun_98aeeb472248f4"
+    arguments[#arguments + 1] = running
+    local shown = tool.in_terminal(80, base_url, arguments)
+    assert.truthy(shown:find("^ID [^\n]+\n" .. running), shown)
+    assert.truthy(shown:find "\nand %d+ more\n30 of 31 runs ended")
+  end)
+end)
+
 describe("retab-runs results", function()
   it("lists the results of a run in every output", function()
     local base_url = server:scenario()

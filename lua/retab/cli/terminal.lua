@@ -44,6 +44,11 @@ local function terminal_size()
   return size[1], size[2]
 end
 
+--- Has the size asked for again: a terminal can change it while a program runs.
+function terminal.forget_size()
+  size = nil
+end
+
 --- Returns the columns that stdout has: those of COLUMNS where it is exported, else the terminal's.
 --- @return number width math.huge in a pipe or a file, where nothing needs to be cut
 function terminal.width()

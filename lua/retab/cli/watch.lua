@@ -49,10 +49,24 @@ end
 
 -- ---- showing ----
 
+--- Returns the runs with those that have ended last.
+local function unended_first(runs)
+  local sorted = {}
+  for _, wanted in ipairs { false, true } do
+    for _, run in ipairs(runs) do
+      if (ended[status_of(run)] or false) == wanted then sorted[#sorted + 1] = run end
+    end
+  end
+  return sorted
+end
+
 --- Shows runs as a table that is redrawn in place.
 local function redrawer(arguments)
-  local drawn = 0
+  local drawn, columns_drawn = 0, nil
   return function(runs, count_ended, note)
+    terminal.forget_size()
+    if terminal.width() ~= columns_drawn then drawn, columns_drawn = 0, terminal.width() end -- lines are broken anew
+    if #runs + 3 > terminal.height() then runs = unended_first(runs) end
     local written = output.lines_of(shown)(runs)
     local lines = {}
     for line in written:gmatch "[^\n]*\n" do lines[#lines + 1] = line end
