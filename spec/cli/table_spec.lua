@@ -72,6 +72,15 @@ describe("retab-runs' table", function()
     end
   end)
 
+  it("shows the first column that is asked for, however narrow the terminal is", function()
+    for _, column in ipairs { "score", "id", "documents" } do
+      local result = retab_runs(server:scenario(), { "-n", 5, "--columns", column .. ",created_at" }, { COLUMNS = 3 })
+      assert.equal(0, result.status, result.stderr)
+      assert.equal(6, #result.lines)
+      for _, line in ipairs(result.lines) do assert.is_true(text.width(line) <= 3 and line ~= "", line) end
+    end
+  end)
+
   it("fits the terminal that it runs in", function()
     local lines = program.lines(tool.in_terminal(64, server:scenario(), {}, { NO_COLOR = 1 }))
     assert.same({ "ID", "STATUS", "SCORE", "DOCS", "CREATED (UTC)" }, split(lines[1]))

@@ -14,7 +14,7 @@ local function lay_out(columns, room)
   local shown, used = {}, -gap
   for index, column in ipairs(columns) do
     local left, width = room - used - gap, column.natural
-    if width > left and column.is_flexible and (left >= narrowest or index == 1) then width = left end
+    if width > left and (index == 1 or column.is_flexible and left >= narrowest) then width = left end
     if width <= left then
       column.width = width
       column.is_last = false
@@ -26,12 +26,13 @@ local function lay_out(columns, room)
   return shown
 end
 
+--- Texts of so many spaces.
 local blanks = setmetatable({}, { __index = function(blanks, count)
   blanks[count] = (" "):rep(count)
   return blanks[count]
 end })
 
---- Returns a clean text, so wide, as a cell of a column.
+--- Returns a clean text that takes `width` cells, as wide as its column.
 local function fit(column, cell, width)
   if width > column.width then
     cell = text.cut(cell, column.width)
