@@ -60,11 +60,13 @@ for _, name in ipairs { "bash", "zsh" } do
     local what = "completes verbs, the options of list without a verb, and their values"
     if not shell.has(name) then return pending(("%s: %s is not installed"):format(what, name)) end
     if not shell.has "tmux" then return pending(what .. ": tmux is not installed") end
-    it(what, function()
-      local started = shell.start(name)
+    local function completes(is_autoloaded)
+      local started = shell.start(name, is_autoloaded)
       finally(function() started:stop() end)
       check(function(words) return started:candidates(words) end)
-    end)
+    end
+    it(what, function() completes(false) end)
+    if name == "zsh" then it(what .. ", from a file of fpath", function() completes(true) end) end
   end)
 end
 

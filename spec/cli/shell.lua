@@ -74,18 +74,29 @@ end
 
 function Shell:stop()
   self:tmux "kill-server"
-  os.remove(self.path)
+  os.execute("rm -f " .. self.directory .. "/first " .. self.directory .. "/_retab-runs")
+  os.remove(self.directory)
 end
 
 local count = 0
 
 --- Starts a shell with the completion of the tool.
 --- @param name "bash"|"zsh"
-function shell.start(name)
+--- @param is_autoloaded boolean|nil zsh finds it on its fpath; else the shell reads it when it starts
+function shell.start(name, is_autoloaded)
   count = count + 1
-  local path = os.tmpname()
-  local self = setmetatable({ path = path, name = "retab" .. path:gsub("%W", "") .. count, count = 0 }, Shell)
-  tool.write(path, first[name] .. tool.run("", { "completion", name }, { RETAB_API_KEY = "" }).stdout .. "\nPS1='> '\n")
+  local directory = os.tmpname()
+  os.remove(directory)
+  os.execute("mkdir " .. directory)
+  local self = setmetatable({ directory = directory, name = "retab" .. directory:gsub("%W", "") .. count, count = 0 },
+    Shell)
+  local script = tool.run("", { "completion", name }, { RETAB_API_KEY = "" }).stdout
+  if is_autoloaded then
+    tool.write(directory .. "/_retab-runs", script)
+    script = ""
+  end
+  local path = directory .. "/first"
+  tool.write(path, ("fpath+=('%s')\n%s%s\nPS1='> '\n"):format(directory, first[name], script))
   self:tmux(("-f /dev/null new-session -d -x %d -y %d env -u TMUX TERM=xterm %s"):format(columns, lines,
     commands[name]))
   self:run(("source %s; "):format(path))

@@ -91,11 +91,8 @@ _retab-runs_or_list() {
   _retab-runs || return found
 }
 
-if [ "$funcstack[1]" = "_retab-runs" ]; then
-  _retab-runs_or_list "$@"
-else
-  compdef _retab-runs_or_list retab-runs
-fi
+compdef _retab-runs_or_list retab-runs
+if [ "$funcstack[1]" = "_retab-runs" ]; then _retab-runs_or_list "$@"; fi
 ]=]
 
 function scripts.zsh(script)
