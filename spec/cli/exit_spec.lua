@@ -95,6 +95,28 @@ describe("retab-runs' end", function()
     end
   end)
 
+  it("is 1 where a part is not installed, and says what to do", function()
+    local function run_with(change)
+      local pipe = io.popen(("RETAB_API_KEY=k scripts/lua %s -e '%s' bin/retab-runs 2>&1; echo $?"):format(
+        program.version, change))
+      local output = pipe:read "*a"
+      pipe:close()
+      return output
+    end
+
+    local line = "[^\n]+\n"
+    local output = run_with [[package.cpath = "/nowhere/?.so"]]
+    assert.truthy(output:find("^retab%-runs: retab is not built for Lua" .. line .. "Run scripts/build" .. line .. line
+      .. "1\n$"), output)
+    output = run_with [[package.path = package.path:match "^[^;]*;[^;]*"]]
+    assert.truthy(output:find("^retab%-runs: the Lua module argparse is not installed%.\nInstall it: " .. line .. "1\n$"),
+      output)
+    output = run_with [[package.preload["retab.curl"] = function()
+      error("libcurl.so.4: cannot open shared object file", 0)
+    end]]
+    assert.truthy(output:find "needs libcurl, which is not installed" and not output:find "traceback", output)
+  end)
+
   it("names in a hint what the address came from", function()
     local result = fails(1, "hint: check the network, the proxy settings and RETAB_API_BASE_URL\n",
       "http://127.0.0.1:1")

@@ -1,6 +1,6 @@
 --- columns.lua: the columns of runs and of results: where their values are, and how a person sees them. A second path
 --- is that of the other shape in which servers send a run. rows.lua and grid.lua say what a column has.
-local core = require "retab.core"
+local core = require("retab.native").core()
 local terminal = require "retab.cli.terminal"
 local text = require "retab.cli.text"
 

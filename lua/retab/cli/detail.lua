@@ -1,6 +1,6 @@
 --- detail.lua: the verb `get`: one run, all that it holds, as names and values.
 local columns = require "retab.cli.columns"
-local core = require "retab.core"
+local core = require("retab.native").core()
 local terminal = require "retab.cli.terminal"
 local text = require "retab.cli.text"
 local words = require "retab.cli.words"

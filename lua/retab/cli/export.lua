@@ -1,6 +1,6 @@
 --- export.lua: --resume: writes rows into a file, and goes on after its last whole row where the file exists. A program
 --- that is killed leaves at most one row in part, which is cut off.
-local core = require "retab.core"
+local core = require("retab.native").core()
 local csv = require "retab.cli.csv"
 local output = require "retab.cli.output"
 local terminal = require "retab.cli.terminal"

@@ -1,8 +1,6 @@
 --- program.lua: the program that bin/retab-runs starts: it reads the command line and runs the verb.
-local arguments = require "retab.cli.arguments"
 local terminal = require "retab.cli.terminal"
 local text = require "retab.cli.text"
-local words = require "retab.cli.words"
 
 local program = {}
 
@@ -17,7 +15,19 @@ local function version()
   return ("retab-runs %s (%s)"):format(require("retab")._VERSION, rawget(_G, "jit") and jit.version or _VERSION)
 end
 
+local no_argparse = "the Lua module argparse is not installed.\n"
+  .. "Install it: apt-get install lua-argparse (Debian, Ubuntu), or luarocks install argparse."
+
+--- Loads what reads the command line. A part that is missing raises a message for a person, without a place in a file.
+local function load_arguments()
+  local ok, arguments = pcall(require, "retab.cli.arguments")
+  if ok then return arguments end
+  local is_missing = tostring(arguments):find("module 'argparse' not found", 1, true)
+  error(is_missing and no_argparse or arguments, 0)
+end
+
 local function main(given)
+  local arguments, words = load_arguments(), require "retab.cli.words"
   local parsed, problem, verb = arguments.parse(given, version)
   if not parsed then words.fail_usage(problem, verb) end
   if parsed.verb == "completion" then return require("retab.cli.completion").run(parsed.shell) end
@@ -31,7 +41,9 @@ end
 --- @return number status to exit with
 function program.run(given)
   local ok, result = xpcall(function() return main(given) end, function(problem)
-    return tostring(problem):find "interrupted!$" and problem or debug.traceback(problem)
+    local has_place = type(problem) ~= "string" or problem:find "^[^\n ]+:%d+: " or problem:find '^%[string "'
+    local is_fault = has_place and not tostring(problem):find "interrupted!$"
+    return is_fault and debug.traceback(tostring(problem)) or problem
   end)
   if ok then return result or 0 end
   if tostring(result):find "interrupted!$" then

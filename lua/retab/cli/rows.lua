@@ -1,6 +1,6 @@
 --- rows.lua: from items to lines. Calls and tables for each cell would take most of the time of an export, so the loop
 --- over the items is compiled for the columns that were chosen. It knows nothing of widths or quotes.
-local core = require "retab.core"
+local core = require("retab.native").core()
 
 local rows = {}
 

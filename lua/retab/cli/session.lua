@@ -1,7 +1,7 @@
 --- session.lua: the client of the tool. Where the server's own bytes are printed, its driver keeps the bodies of
 --- responses.
 local blocking = require "retab.driver.blocking"
-local core = require "retab.core"
+local core = require("retab.native").core()
 local retab = require "retab"
 
 local session = {}
