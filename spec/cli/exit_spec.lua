@@ -109,8 +109,8 @@ describe("retab-runs' end", function()
     assert.truthy(output:find("^retab%-runs: retab is not built for Lua" .. line .. "Run scripts/build" .. line .. line
       .. "1\n$"), output)
     output = run_with [[package.path = package.path:match "^[^;]*;[^;]*"]]
-    assert.truthy(output:find("^retab%-runs: the Lua module argparse is not installed%.\nInstall it: " .. line .. "1\n$"),
-      output)
+    assert.truthy(output:find("^retab%-runs: the Lua module argparse is not installed%.\nInstall it: " .. line
+      .. "1\n$"), output)
     output = run_with [[package.preload["retab.curl"] = function()
       error("libcurl.so.4: cannot open shared object file", 0)
     end]]
