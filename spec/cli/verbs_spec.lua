@@ -89,6 +89,24 @@ describe("retab-runs watch", function()
     assert.same({ running = "exp_7", queued = "exp_7", pending = "exp_7" }, asked)
   end)
 
+  it("looks at many runs with one request, and at old ones one by one", function()
+    local function paths(runs)
+      local base_url, id = server:scenario { runs = runs }
+      local result = retab_runs(base_url, { "watch", "--interval", 60, "--deadline", 30, "-q" })
+      assert.equal(1, result.status)
+      local lists, gets = 0, 0
+      for _, request in ipairs(server:requests(id)) do
+        if request.path:find "/runs/" then gets = gets + 1 elseif not request.args.status then lists = lists + 1 end
+      end
+      return { #result.lines, lists, gets }
+    end
+
+    assert.same({ 16, 1, 0 }, paths(100))
+    local shown, lists, gets = (table.unpack or unpack)(paths(200))
+    assert.equal(1, lists)
+    assert.is_true(gets > 0 and gets < shown, gets)
+  end)
+
   it("tolerates failures that can pass, and ends at a run that is not there", function()
     local base_url = server:scenario { fault = "status", code = 503, on = "get", times = 4, retry_after = "0" }
     local result = retab_runs(base_url, { "watch", completed, "--interval", 0.01 })

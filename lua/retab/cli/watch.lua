@@ -10,6 +10,7 @@ local watch = {}
 
 local default_interval = 2 -- seconds
 local most_runs = 100 -- of those that have not ended
+local most_single = 5 -- more runs than these are not looked at one by one: that would take a while, each time
 local most_not_found = 2 -- a server can need a moment to find a new run
 
 local ended = { completed = true, error = true, cancelled = true }
@@ -137,13 +138,29 @@ local function look(self, place)
   return "trying again: " .. text.clean(err.message)
 end
 
+--- Looks at the newest runs with one request. Returns the places of those that are followed; none where it failed.
+local function look_at_newest(self)
+  local arguments, seen = self.arguments, {}
+  local page = self.session.runs.list({
+    workflow_id = arguments.workflow_id, experiment_id = arguments.experiment_id, block_id = arguments.block_id,
+    limit = most_runs,
+  }, { deadline = self.left() })
+  for _, run in ipairs(page and page.data or {}) do
+    local place = type(run) == "table" and self.places[run.id]
+    if place then self.runs[place], self.not_found[place], seen[place] = run, 0, true end
+  end
+  return seen
+end
+
 --- Looks at all runs that have not ended. Returns how many have, and a note.
 local function look_at_all(self)
   local count, note = 0, nil
+  local seen = #self.ids - self.count > most_single and look_at_newest(self) or {}
   for place in ipairs(self.ids) do
-    if not ended[status_of(self.runs[place])] then note = look(self, place) or note end
+    if not seen[place] and not ended[status_of(self.runs[place])] then note = look(self, place) or note end
     if ended[status_of(self.runs[place])] then count = count + 1 end
   end
+  self.count = count
   return count, note
 end
 
@@ -155,13 +172,15 @@ function watch.follow(arguments, session, ids, show)
   show = show or (terminal.is_terminal(1) and redrawer(arguments) or line_writer())
   local interval = arguments.interval or default_interval
   local ends = session:now() + (arguments.deadline or math.huge)
-  local self = { arguments = arguments, session = session, ids = ids, runs = {}, not_found = {} }
+  local self = {
+    arguments = arguments, session = session, ids = ids, runs = {}, not_found = {}, places = {}, count = 0,
+  }
   function self.left()
     local left = ends - session:now()
     return left < math.huge and math.max(left, 0.001) or nil
   end
   for place, id in ipairs(ids) do
-    self.runs[place], self.not_found[place] = { id = id, lifecycle = {} }, 0
+    self.runs[place], self.not_found[place], self.places[id] = { id = id, lifecycle = {} }, 0, place
   end
   while true do
     self.pause = interval
@@ -182,6 +201,9 @@ function watch.run(arguments, session)
   local ids = arguments.run_ids or {}
   for _, id in ipairs(ids) do
     if id == "" then words.fail_usage("the id of a run must not be empty", arguments.verb) end
+  end
+  if ids[1] and (arguments.experiment_id or arguments.workflow_id or arguments.block_id) then
+    words.fail_usage("RUN goes with none of --experiment-id, --workflow-id and --block-id", arguments.verb)
   end
   if not ids[1] then ids = find_runs(arguments, session) end
   if not ids[1] then
