@@ -25,7 +25,8 @@ describe("retab-runs' end", function()
       ["unknown option '--stat'\nDid you mean '--status'?\n"] = { "--stat", "error" },
       ["unknown option '--wiat'\nDid you mean '--wait'?\n"] = { "create", "exp_abc", "--wiat" },
       ["RUN is missing\n"] = { "get" },
-      ["RUN goes with none of --experiment-id, --workflow-id and --block-id\n"] = { "watch", "exprun_1", "-e", "exp_abc" },
+      ["RUN goes with none of --experiment-id, --workflow-id and --block-id\n"] =
+        { "watch", "exprun_1", "-e", "exp_abc" },
       ["\nTo show a run: retab-runs get exprun_1\n"] = { "exprun_1" },
       ["\nFor the runs of an experiment: retab-runs -e exp_abc\n"] = { "list", "exp_abc" },
       ["must be an integer from 1 to 100, got 500; for 500 in all: -n 500\n"] = { "--limit", 500 },
