@@ -136,7 +136,7 @@ function verbs.list(root, is_completed)
     "retab-runs -e exp_abc --from-date 30d --chart --all",
     "retab-runs -w wf_abc -o csv --all > runs.csv",
     "retab-runs --from-date 2026-01-01 --all --resume runs.jsonl",
-    "retab-runs -s running -o ids | xargs retab-runs watch",
+    "retab-runs -s running -o ids | xargs -r retab-runs watch",
   }, columns.runs)
 end
 
