@@ -177,6 +177,21 @@ function call.is_ready(self)
   return ready ~= nil and ready(self.ticket)
 end
 
+--- Waits until one of the calls is ready. Only a driver that blocks the process has this: in any other host, another
+--- coroutine could step the walk meanwhile.
+--- @param calls table[] at least one
+--- @return boolean done false where the driver cannot do it
+function call.await_any(calls)
+  local await_any, tickets = calls[1].session:driver().await_any, {}
+  if not await_any then return false end
+  for index, pending in ipairs(calls) do
+    if pending.ticket == nil then return true end
+    tickets[index] = pending.ticket
+  end
+  await_any(tickets)
+  return true
+end
+
 --- Cancels a call. call.finish then returns an error of kind `cancelled`.
 function call.abandon(self)
   local ticket = self.ticket

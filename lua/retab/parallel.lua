@@ -15,6 +15,7 @@
 ---
 --- Where a run has no time, or the server does not keep to the order and the range, the rest is walked in single file.
 --- (A server that rounds dates returns runs outside of a slice, or lacks the run at which a slice begins.)
+local call = require "retab.call"
 local dates = require "retab.dates"
 local params = require "retab.params"
 local sequence = require "retab.sequence"
@@ -165,12 +166,17 @@ local function launch(self)
   end
 end
 
---- Waits for the first of the requests under way, or for the first slice if there is none.
+--- Waits for one of the requests under way, or for the first slice if there is none. Where the driver cannot wait for
+--- whichever comes first, it is the first one.
 local function wait(self)
+  local first, pending = self.first, {}
   for slice in following, self do
-    if slice.pages and slice.pages.pending then return receive(self, slice) end
+    if slice.pages and slice.pages.pending then
+      if not pending[1] then first = slice end
+      pending[#pending + 1] = slice.pages.pending
+    end
   end
-  receive(self, self.first)
+  if not (pending[2] and call.await_any(pending)) then receive(self, first) end
 end
 
 -- ---- runs ----

@@ -1,5 +1,5 @@
 --- Turns an object with methods into a driver: a table of functions that are called without `self`.
-local names = { "send", "await", "cancel", "sleep", "now", "ready", "spawn", "connections", "close" }
+local names = { "send", "await", "cancel", "sleep", "now", "ready", "await_any", "spawn", "connections", "close" }
 
 --- @param object table with methods of these names; those of optional functions may be absent
 --- @return retab.Driver

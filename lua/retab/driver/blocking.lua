@@ -22,6 +22,16 @@ function Driver:await(transfer)
   return transfer:result()
 end
 
+--- Waits until one of the transfers is done. Not part of the contract of drivers: see call.await_any.
+function Driver:await_any(transfers)
+  while true do
+    for _, transfer in ipairs(transfers) do
+      if transfer:done() then return end
+    end
+    self.pool:wait(math.huge)
+  end
+end
+
 function Driver.cancel(_, transfer)
   transfer:cancel()
 end
