@@ -58,7 +58,7 @@ end
 --- @param endpoint table a bound endpoint with a range
 --- @param checked table the caller's parameters
 --- @param options table of the requests; parallel: how many may be under way at a time
---- @param rules table of a sequence: those of the pages that are walked in single file
+--- @param rules table see sequence.new; prefetch counts in single file only
 --- @return table source next, leads_on, close
 function parallel.new(endpoint, checked, options, rules)
   check(endpoint, checked)
@@ -73,7 +73,8 @@ function parallel.new(endpoint, checked, options, rules)
     from = from, to = to, -- the names of the parameters
     oldest = oldest, newest = newest, sign = sign, -- times are epoch seconds
     --- The first slice: { near, far (times, both included, in the order of the walk), following (the next slice), pages
-    --- (its sequence), is_cut (its page is its last one), is_rest (it shares a run with the page before it) }.
+    --- (its sequence, once it is requested), is_cut (its page is its last one), is_rest (it begins at the last run of
+    --- the page before it) }.
     first = { near = sign > 0 and oldest or newest, far = sign > 0 and newest or oldest },
     length = math.huge, -- seconds of the next slice
     mark = { time = -sign * math.huge, id = nil, ids = {} }, -- the last run handed out, and all ids of that time
@@ -183,7 +184,7 @@ end
 
 --- Leaves on a slice's page the runs that come after those handed out.
 --- @return boolean trusted false, and nothing is changed, where a run does not say when it was created, or the server
----   did not keep to the range or to the order, or a page lacks the run that it shares with the page before
+---   did not keep to the range or to the order, or the rest after a page lacks the last run of that page
 local function sift(self, slice, entry)
   local oldest, newest = math.min(slice.near, slice.far) - tolerance, math.max(slice.near, slice.far) + tolerance
   local mark = { time = self.mark.time, id = self.mark.id, ids = params.copy(self.mark.ids) }
