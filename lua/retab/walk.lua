@@ -94,7 +94,7 @@ local function next_page(self)
     leads_on = self.source:leads_on()
     if self.closed then return cancelled(self) end -- meanwhile
   end
-  for index = 1, entry.count do note(self, page.data[index]) end
+  for index = self.added and 1 or math.max(entry.count, 1), entry.count do note(self, page.data[index]) end
   -- the page after a page that was cut begins after its last item; so does the page after one of a slice
   if entry.is_cut or entry.mark then page.list_metadata.after = leads_on and self.cursor or nil end
   for index = #page.data, entry.count + 1, -1 do page.data[index] = nil end
