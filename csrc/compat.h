@@ -1,5 +1,5 @@
-/* All differences between Lua 5.1, LuaJIT, 5.2, 5.3, 5.4 and 5.5, in one block: the rest of the C is written against
- * the API of 5.4. Besides, what both shared objects need: visibility, names of types, the error for missing memory. */
+/* The differences between Lua 5.1, LuaJIT, 5.2, 5.3, 5.4 and 5.5: all other C code uses the API of 5.4. Also what both
+ * shared objects need: visibility, names of metatables, the out-of-memory error. */
 #pragma once
 
 #include <lauxlib.h>
@@ -11,7 +11,7 @@
 #error "retab does not support Windows: build it in the Windows Subsystem for Linux"
 #endif
 
-/* Only luaopen_* is exported, also where no compiler option says so: headers hide what they declare. */
+/* Only luaopen_* is exported. The headers hide what they declare, so this needs no compiler option. */
 #define RETAB_EXPORT __attribute__((visibility("default")))
 
 /* The name of a metatable. It holds the version, so that two builds in one Lua state never share a metatable. */
@@ -21,14 +21,14 @@
 
 #define LUA_OK 0
 #define lua_rawlen(L, index) lua_objlen((L), (index))
-/* The environment table stands in for the user value: a userdata holds either. */
+/* In Lua 5.1 the environment table takes the place of the user value. */
 #define lua_newuserdatauv(L, size, slots) lua_newuserdata((L), (size))
 #define lua_setiuservalue(L, index, slot) lua_setfenv((L), (index))
 #define lua_getiuservalue(L, index, slot) lua_getfenv((L), (index))
-#undef luaL_newlib /* LuaJIT has one, which uses its luaL_setfuncs */
+#undef luaL_newlib /* LuaJIT defines it, with its own luaL_setfuncs */
 #define luaL_newlib(L, functions) (lua_newtable(L), luaL_register((L), NULL, (functions)))
 
-/* Under another name, since LuaJIT has luaL_setfuncs and Lua 5.1 has not. */
+/* A name of its own, because LuaJIT declares luaL_setfuncs and Lua 5.1 does not. */
 #define luaL_setfuncs retab_compat_setfuncs
 
 static inline void retab_compat_setfuncs(lua_State *L, const luaL_Reg *functions, int upvalues)
@@ -51,26 +51,25 @@ static inline void retab_compat_setfuncs(lua_State *L, const luaL_Reg *functions
 
 #endif
 
-/* Raises if the program that loads a module is another Lua than the module is built for. 5.1 cannot tell. */
+/* Raises if the module was built for another version of Lua than the one that loads it. Lua 5.1 has no such check. */
 #if LUA_VERSION_NUM >= 502
 #define RETAB_CHECK_LUA(L) luaL_checkversion(L)
 #else
 #define RETAB_CHECK_LUA(L) ((void)(L))
 #endif
 
-/* The type of an array index in lua_rawgeti and lua_rawseti. */
+/* Converts an array index to the type that lua_rawgeti and lua_rawseti take. */
 #if LUA_VERSION_NUM < 503
 #define RETAB_INDEX(n) ((int)(n))
 #else
 #define RETAB_INDEX(n) ((lua_Integer)(n))
 #endif
 
-/* Lua 5.3 and later keep integers apart from floats. */
 #define RETAB_HAS_INTEGERS (LUA_VERSION_NUM >= 503)
 
-/* Pushes the metatable of a type, filled in unless it is complete: it is new, or memory ran out halfway. A complete one
- * stays as it is: another copy of this build, which uses it too, may be unloaded first. `__gc` is the last of `meta`.
- */
+/* Pushes the metatable of a type. Fills it in if it is new, or if memory ran out while it was filled in before: `__gc`,
+ * the last entry of `meta`, marks a complete one. A complete metatable is not changed, because it may belong to another
+ * copy of this build: if this copy replaced the functions and was unloaded first, they would dangle. */
 static inline void retab_push_type(lua_State *L, const char *name, const luaL_Reg *meta, const luaL_Reg *methods)
 {
     luaL_newmetatable(L, name);
@@ -85,7 +84,7 @@ static inline void retab_push_type(lua_State *L, const char *name, const luaL_Re
     }
 }
 
-/* Raises the error that Lua raises where it has no memory, for memory that is not Lua's. */
+/* Raises Lua's out-of-memory error, for memory of the C heap. */
 static inline int retab_no_memory(lua_State *L)
 {
     lua_pushliteral(L, "not enough memory");

@@ -1,4 +1,4 @@
-/* The one place of the library's version. */
+/* The library's version. It is defined only here. */
 #pragma once
 
 #define RETAB_VERSION "0.2.0"

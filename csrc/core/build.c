@@ -1,5 +1,5 @@
-/* A document is read as if it were like the one before: at each place the next key is compared with the key that came
- * next last time, whose Lua string exists already, and a table is created as large as the last one became (shape.h).
+/* The loop expects a document to look like the one before (shape.h). At each place it compares the next key with the
+ * key that came next last time, whose Lua string exists already, and it creates a table with the size of the last one.
  *
  * Functions that read take a position in the text and return the position after what they consumed; or NULL, with the
  * error of the text set. */
@@ -12,19 +12,19 @@
 #include "object.h"
 #include "skip.h"
 
-/* The Lua stack grows for so many containers at a time. */
+/* The Lua stack grows for this number of containers at a time. */
 #define STRIDE ((size_t)16)
 #define STACK_ROOM ((int)STRIDE * RETAB_SLOTS + LUA_MINSTACK)
 
-/* The largest size that a table is created with before its values are seen. */
+/* The largest initial size of a table. */
 #define LARGEST ((size_t)1 << 20)
 
-/* Selections of build.c alone: the text of a value instead of the value; an array of such texts. */
+/* Selections that only this file uses: push the text of a value instead of the value; push an array of such texts. */
 #define TEXT (-3)
 #define TEXTS (-4)
 
-/* What came of a value: it is on top of the stack; the same, and it is the nil of a null; it was passed over; or it is
- * a container whose values follow. */
+/* The outcome of reading a value. BUILT: the value is on top of the stack. ABSENT: nil is on top, for a null. SKIPPED:
+ * nothing was pushed. OPENED: it is a container, and its values follow. */
 enum outcome { BUILT, ABSENT, SKIPPED, OPENED };
 
 /* ---- scalars --------------------------------------------------------------------------------------- */
@@ -89,8 +89,8 @@ static struct retab_frame *push_frame(lua_State *L, struct retab_reader *r)
     return &r->frames[r->depth++];
 }
 
-/* Returns the size to create a table with: that of the last one, but no more than the text has room for. A value takes
- * at least two bytes, so a small text never gets the table of a large one. */
+/* Returns the initial size of a table: that of the last one, but at most the number of values that the rest of the text
+ * can hold, at two bytes each. So a small text never gets the table of a large one. */
 static int table_size(const struct retab_reader *r, const char *p, size_t last)
 {
     const size_t most = (size_t)(r->text.end - p) / 2 + 1;
@@ -144,7 +144,7 @@ static inline void store(lua_State *L, struct retab_frame *frame, enum outcome o
         return;
     }
     if (frame->constructed > 0) {
-        frame->count++; /* it waits where it is */
+        frame->count++; /* it stays on the stack for the constructor */
     } else if (frame->kind == '{') {
         if (outcome == ABSENT) {
             lua_pop(L, 1);
@@ -164,7 +164,7 @@ static inline void store(lua_State *L, struct retab_frame *frame, enum outcome o
 
 /* ---- the loop -------------------------------------------------------------------------------------- */
 
-/* Reads the value at `p`. No depth of nesting takes C stack. */
+/* Reads the value at `p`; of a container only the opening bracket. Nested containers take no C stack. */
 static inline const char *read_value(lua_State *L, struct retab_reader *r, const char *p, const struct retab_next *next,
                                      enum outcome *outcome)
 {
@@ -210,7 +210,7 @@ static inline const char *next_value(lua_State *L, struct retab_reader *r, const
     return p;
 }
 
-/* Pushes the value at `p` with all that is in it. */
+/* Pushes the value at `p`, with all values in it. */
 static const char *build(lua_State *L, struct retab_reader *r, const char *p, struct retab_next next)
 {
     const size_t outside = r->depth;
@@ -226,7 +226,7 @@ static const char *build(lua_State *L, struct retab_reader *r, const char *p, st
             p = retab_text_space(p);
             if (*p == ',') {
                 p = retab_text_space(p + 1);
-                outcome = OPENED; /* as it was: another value follows */
+                outcome = OPENED; /* another value of the same container follows */
             } else if (*p == RETAB_CLOSING(frame->kind)) {
                 p++;
                 close_container(L, r);
@@ -246,7 +246,7 @@ static const char *build(lua_State *L, struct retab_reader *r, const char *p, st
 
 /* ---- the interface --------------------------------------------------------------------------------- */
 
-/* Ends a step: moves the reader on. */
+/* Stores `p` as the position of the reader, and returns 0; returns -1 if `p` is NULL. */
 static int move(struct retab_reader *r, const char *p)
 {
     if (p == NULL) {

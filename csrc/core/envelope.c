@@ -1,6 +1,6 @@
-/* A list is read member by member, because after decoding an empty array looks like an empty object, and only an array
- * is a list. What came is judged after all of the text is read: a text that is not JSON is called that first, and of
- * two equal keys the last one counts. */
+/* A list is read member by member, because a decoded empty array looks like an empty object, and only an array is a
+ * list. The members are checked after the whole text is read: so an error of JSON comes first, and of two equal keys
+ * the last one counts. */
 #include "envelope.h"
 
 #include <string.h>
@@ -17,8 +17,8 @@ static const char *const kind_names[128] = {
     ['\0'] = "missing",  ['{'] = "an object", ['['] = "an array", ['"'] = "a string",
     ['t'] = "a boolean", ['f'] = "a boolean", ['n'] = "null",     ['0'] = "a number"};
 
-/* Refuses a response unless the kind of its part `name` is one of `kinds`, which begin with a question mark if it may
- * be missing. Returns 0, or -1 with the message pushed. */
+/* Checks that the kind of the member `name` is one of `kinds`. If `kinds` begins with a question mark, the member may
+ * be missing. Returns 0, or -1 with a message pushed. */
 static int check(lua_State *L, const char *what, const char *name, char kind, const char *kinds, const char *expected)
 {
     if (kind != '\0' ? strchr(kinds, kind) != NULL : *kinds == '?') {
@@ -40,7 +40,7 @@ static int is_key(lua_State *L, const char *key)
     return lua_rawlen(L, -1) == strlen(key) && strcmp(lua_tostring(L, -1), key) == 0;
 }
 
-/* Pushes the object that retab_build_peek has seen, its members read with `read`. */
+/* Pushes the object whose '{' retab_build_peek has returned, and reads its members with `read`. */
 static int read_object(lua_State *L, struct retab_reader *r, struct retab_shape *shape, read_member *read,
                        struct envelope *envelope, int flags)
 {
@@ -140,10 +140,10 @@ int retab_envelope_object(lua_State *L, struct retab_reader *r)
     return check(L, "an object", "it", kind, "{", "an object");
 }
 
-/* ---- its tail -------------------------------------------------------------------------------------- */
+/* ---- the tail of a list ---------------------------------------------------------------------------- */
 
-/* Returns the position after the last key list_metadata of a text and its colon, or NULL. A comma or a brace stands
- * before the key, so its quote begins a string. */
+/* Returns the position after the last key list_metadata of a text and its colon, or NULL. Only a comma or a brace may
+ * come before the key: then its first quote begins a string, and does not end one. */
 static const char *find_metadata(const struct retab_text *text)
 {
     static const char key[] = "\"list_metadata\"";
@@ -163,8 +163,8 @@ static const char *find_metadata(const struct retab_text *text)
     return *p == ':' ? p + 1 : NULL;
 }
 
-/* Pushes the cursor, or false. The tail says which, if list_metadata is the last member of the text and an object: then
- * decoding finds the same cursor, if it accepts the text at all, since of two equal keys the last one counts. */
+/* Pushes the cursor, false or nil. The tail decides if list_metadata is an object and the last member of the text. Then
+ * decoding finds the same cursor, if it accepts the text at all, because of two equal keys the last one counts. */
 int retab_envelope_next_cursor(lua_State *L, struct retab_reader *r)
 {
     struct envelope envelope = {0, 0, 0, 0};

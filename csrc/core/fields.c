@@ -3,7 +3,7 @@
 #include <limits.h>
 #include <string.h>
 
-/* Returns the path in the table on top, at 1-based index i. */
+/* Pushes the path number `i`, counted from 1, of the table at `index`. Returns it. */
 static const char *check_path(lua_State *L, int index, size_t i, size_t *length)
 {
     lua_rawgeti(L, index, RETAB_INDEX(i));
@@ -27,7 +27,7 @@ static int find_child(const struct retab_fields_node *tree, int node, const char
     return child;
 }
 
-/* Adds a path, whose keys become nodes where they are not there yet. */
+/* Adds a path: creates nodes for those of its keys that have none yet. */
 static void add_path(struct retab_fields_node *tree, int *count, const char *path)
 {
     int node = RETAB_FIELDS_ROOT;
@@ -56,7 +56,7 @@ const struct retab_fields_node *retab_fields_push(lua_State *L, int index)
     if (count > INT_MAX / 2) {
         luaL_error(L, "fields has too many paths");
     }
-    /* the strings are kept: the caller's table can change */
+    /* nodes point into the strings: keep them, since the caller's table can change */
     lua_createtable(L, (int)count, 0);
     for (size_t i = 1; i <= count; i++) {
         const char *path = check_path(L, index, i, &length);

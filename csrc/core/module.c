@@ -13,7 +13,7 @@ static const struct {
                  {"items", retab_envelope_items},
                  {"next_cursor", retab_envelope_next_cursor}};
 
-/* Each of the functions in Lua, which has a reader and its place in the list as upvalues. */
+/* The body of each function in Lua. Its upvalues are its reader and its index in `functions`. */
 static int call(lua_State *L)
 {
     return retab_reader_run(L, functions[lua_tointeger(L, lua_upvalueindex(2))].read);

@@ -1,5 +1,5 @@
-/* Three ways to the nearest double, each for what the one before cannot do:
- * 1. one multiplication or division, where digits and power of ten are both exact doubles;
+/* There are three ways to compute the nearest double. Each handles what the ways before it cannot:
+ * 1. one multiplication or division, if the digits and the power of ten are both exact doubles;
  * 2. one division of integers, for a fraction of up to 19 digits;
  * 3. strtod. */
 #define _GNU_SOURCE /* strtod_l */
@@ -14,8 +14,8 @@
 #include <xlocale.h>
 #endif
 
-/* The first way needs an operation that rounds once, to a double. The x87 unit rounds to 64 bits first, and again when
- * the result is stored: where the compiler uses it (FLT_EVAL_METHOD is 2, or -1 for unknown), the others serve. */
+/* The first way needs arithmetic that rounds once, to a double. The x87 unit rounds to 64 bits, and again when it
+ * stores the result: if the compiler uses it (FLT_EVAL_METHOD is 2, or -1 for unknown), the first way is not used. */
 #define ROUNDS_ONCE (FLT_EVAL_METHOD >= 0 && FLT_EVAL_METHOD != 2)
 
 /* Powers of ten that are exact doubles. */
@@ -24,17 +24,17 @@ static const double exact_powers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  
 #define EXACT_POWER 22
 #define EXACT_MANTISSA ((uint64_t)1 << 53)
 
-/* So many decimal digits always fit 64 bits, and so does this power of ten. */
+/* Numbers of 19 decimal digits always fit 64 bits, and so does 10^19. */
 #define DIGITS 19
 
-/* No larger exponent is computed with. */
+/* An exponent grows up to here, so that it cannot overflow. No text has enough digits to cancel it out. */
 #define LARGE_EXPONENT ((int64_t)1 << 56)
 
 #if defined(__SIZEOF_INT128__)
 __extension__ typedef unsigned __int128 uint128;
 
-/* Returns the double nearest to mantissa / 10^power. The quotient has at least 62 bits, more than a double: its last
- * bit only has to say whether anything follows. */
+/* Returns the double nearest to mantissa / 10^power. The quotient has at least 62 bits, more than a double. Its last
+ * bit is set if there is a remainder, so that the conversion to double rounds to the right side. */
 static double divide(uint64_t mantissa, int power)
 {
     const uint64_t ten = (uint64_t)exact_powers[power];
@@ -47,8 +47,8 @@ static double divide(uint64_t mantissa, int power)
 }
 #endif
 
-/* Returns the double nearest to the number at `p`, from strtod. The point is that of the C locale, whatever the program
- * has set. The C library has that locale already: newlocale allocates nothing. */
+/* Returns the double nearest to the number at `p`, from strtod. It uses the C locale, where the decimal separator is a
+ * point. newlocale allocates nothing: the C library has this locale already. */
 static double nearest(const char *p)
 {
     const locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
@@ -62,9 +62,9 @@ static inline int is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-/* A number in parts: mantissa * 10^power, if the digits fit. */
+/* A number in parts: mantissa * 10^power if the digits fit 64 bits. */
 struct parts {
-    const char *digits, *end; /* a point may stand among them */
+    const char *digits, *end; /* with the decimal point, if any */
     uint64_t mantissa;
     int64_t power; /* no text is long enough for an overflow */
     int is_real, fits;
@@ -77,7 +77,6 @@ static const char *fail(struct retab_number *number, const char *wrong, const ch
     return NULL;
 }
 
-/* Reads digits. Returns the position after them. */
 static inline const char *read_digits(const char *p, uint64_t *mantissa)
 {
     for (; is_digit(*p); p++) {

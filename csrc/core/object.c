@@ -4,8 +4,8 @@
 
 /* ---- constructors ---------------------------------------------------------------------------------- */
 
-/* Pushes the constructor of an object and returns 1. Returns 0 if its shape has none, or if the Lua stack is too small:
- * values wait there for the call, and must leave room for containers as deep as the text may be. */
+/* Pushes the constructor of an object and returns 1. Returns 0 if there is none to use, or if the Lua stack is too
+ * small: the values stay on it until the call, and the text may open containers above them. */
 static int push_constructor(lua_State *L, struct retab_reader *r, struct retab_frame *frame)
 {
     const struct retab_shape *const shape = frame->shape;
@@ -18,8 +18,8 @@ static int push_constructor(lua_State *L, struct retab_reader *r, struct retab_f
     return 1;
 }
 
-/* The object, whose values are on top, is not what its constructor makes. Replaces constructor and values with a table,
- * and drops the constructor for good: objects here differ. */
+/* Call this for an object that does not fit its constructor; its values so far are on top. Replaces constructor and
+ * values with a table, and removes the constructor from the shape for good. */
 static void drop_constructor(lua_State *L, struct retab_reader *r, struct retab_frame *frame)
 {
     const int count = (int)frame->count, base = lua_gettop(L) - count;
@@ -42,7 +42,7 @@ static void drop_constructor(lua_State *L, struct retab_reader *r, struct retab_
 /* ---- members --------------------------------------------------------------------------------------- */
 
 struct key {
-    const char *bytes; /* in the text, the scratch or a shape */
+    const char *bytes; /* in the text, the scratch buffer or a shape */
     size_t length;
     struct retab_shape *shape; /* of its value */
 };
@@ -63,7 +63,7 @@ void retab_object_remove(lua_State *L)
     if (lua_isnil(L, -1)) {
         lua_pop(L, 2);
     } else {
-        lua_pop(L, 1); /* storing nil would add an absent key to a table of Lua 5.1, so it is done only here */
+        lua_pop(L, 1); /* storing nil would add an absent key to a table of Lua 5.1, so only a present key is removed */
         lua_pushnil(L);
         lua_rawset(L, -3);
     }
@@ -108,7 +108,7 @@ static const char *read_key(lua_State *L, struct retab_reader *r, const char *p,
     return retab_text_space(p + 1);
 }
 
-/* Returns the shape of the key that is expected at `p` if it is there, up to its colon; else NULL. */
+/* Returns the shape of the expected key if that key and its colon are at `p`; else NULL. */
 static inline struct retab_shape *expected_key(const struct retab_reader *r, const struct retab_frame *frame,
                                                const char *p)
 {
@@ -121,7 +121,7 @@ static inline struct retab_shape *expected_key(const struct retab_reader *r, con
                : NULL;
 }
 
-/* Returns what is selected of the value at `p`. */
+/* Returns the selection for the value at `p`. */
 static int select_member(lua_State *L, struct retab_reader *r, const char *p, const struct retab_frame *frame,
                          const struct key *key)
 {
@@ -130,7 +130,7 @@ static int select_member(lua_State *L, struct retab_reader *r, const char *p, co
         return selection;
     }
     push_key(L, r, key);
-    retab_object_remove(L); /* a path ends at a scalar: of two equal keys, the last one counts */
+    retab_object_remove(L); /* a scalar where the path continues is not selected, but replaces an equal key before it */
     return RETAB_FIELDS_NONE;
 }
 

@@ -51,7 +51,7 @@ static void check_names(lua_State *L, int index)
     }
 }
 
-/* Reads the options at `index`, nil for none, and pushes what they refer to. */
+/* Returns the options in the table at `index`, or the defaults for nil. Pushes the values that they refer to. */
 static struct retab_options read_options(lua_State *L, int index)
 {
     struct retab_options options = {0, NULL, RETAB_DEPTH};
@@ -84,14 +84,15 @@ int retab_reader_has_room(lua_State *L, int slots)
     if (lua_checkstack(L, slots)) {
         return 1;
     }
-    /* Some versions do not say whether it was memory, nor collect garbage first. About as much memory does both. */
-    const size_t slot = 16;
-    (void)lua_newuserdatauv(L, (size_t)(lua_gettop(L) + slots) * 2 * slot, 0);
+    /* Some versions of Lua do not tell if memory was missing, nor collect garbage first. Allocating about as much
+     * memory as the stack needs collects garbage, and raises if memory is missing. */
+    const size_t slot_bytes = 16;
+    (void)lua_newuserdatauv(L, (size_t)(lua_gettop(L) + slots) * 2 * slot_bytes, 0);
     lua_pop(L, 1);
     return lua_checkstack(L, slots);
 }
 
-/* Pushes the reader of the calling function: the one in its upvalue, which is empty from then on, or a new one. */
+/* Takes the reader out of the upvalue of the calling function, or creates one if the upvalue is empty. Pushes it. */
 static struct retab_reader *take_reader(lua_State *L)
 {
     if (lua_isnil(L, lua_upvalueindex(1))) {
@@ -104,7 +105,7 @@ static struct retab_reader *take_reader(lua_State *L)
     return lua_touserdata(L, -1);
 }
 
-/* Puts the reader at `index` into the upvalue. No Lua code runs. */
+/* Puts the reader at `index` back into the upvalue. No Lua code runs. */
 static void return_reader(lua_State *L, int index)
 {
     struct retab_reader *r = lua_touserdata(L, index);
@@ -115,15 +116,15 @@ static void return_reader(lua_State *L, int index)
         r->frame_room = 0;
     }
     if (r->is_finalized) {
-        free_memory(r); /* its finalizer has run already */
+        free_memory(r); /* the finalizer will not run again */
         r->is_finalized = 1;
     }
     lua_pushvalue(L, index);
     lua_replace(L, lua_upvalueindex(1));
 }
 
-/* Pushes nil, message and position. The message is on top already unless the text is wrong: then there may be as much
- * on the stack as the text is deep, above `top`. */
+/* Pushes nil, message and position. If the text has no error, the message is on top already; otherwise any number of
+ * unfinished values can be above `top`. */
 static void push_failure(lua_State *L, const struct retab_text *text, int top)
 {
     if (text->message == retab_text_no_memory) {

@@ -1,9 +1,9 @@
-/* A reader: a userdata with all memory that decoding needs besides the Lua values themselves, and with what it has
- * learnt of earlier documents.
+/* A reader: a userdata that owns all memory of decoding except the Lua values, and what was learnt from earlier
+ * documents. It runs one function on one text, with options. Knows nothing of envelopes.
  *
- * Each Lua function that decodes has a reader in its upvalue, and takes it out while it runs. A finalizer that decodes
- * in between finds the upvalue empty and gets a reader of its own. A Lua error in between drops the reader, which the
- * collector frees. */
+ * Each Lua function that decodes has a reader in its upvalue, and takes it out while it runs. If a finalizer calls the
+ * same function meanwhile, it finds the upvalue empty and gets a new reader. If a Lua error ends the function, the
+ * reader is not put back, and the collector frees it. */
 #pragma once
 
 #include <stddef.h>
@@ -15,7 +15,7 @@
 
 #pragma GCC visibility push(hidden)
 
-/* The number of containers that may be open at once, and the largest number that a caller may set. */
+/* The limit of containers that are open at once: the default, and the largest that a caller may set. */
 #define RETAB_DEPTH 128
 #define RETAB_DEPTH_MOST 1000000
 
@@ -31,23 +31,23 @@ struct retab_reader {
     struct retab_shapes shapes;
     struct retab_options options;
     struct retab_frame *frames; /* build.c: the containers that are being built */
-    size_t depth, frame_room;   /* the number of those that are open; the room for them */
-    int is_finalized;           /* the Lua state is being closed, where other finalizers may still decode */
+    size_t depth, frame_room;   /* the number of open containers; the room for frames */
+    int is_finalized;           /* the Lua state is closing: other finalizers may still decode */
 };
 
-/* Reads the text, and pushes its value. Returns 0; or a negative number, with the error of the text set, or with a
+/* Reads the text, and pushes its value. Returns 0; or a negative number, with the error of the text set or with a
  * message pushed. */
 typedef int retab_read(lua_State *L, struct retab_reader *reader);
 
 /* The body of a Lua function (text [, options]) -> value | nil, message, position, which has a reader in its first
- * upvalue. options: null, fields, max_depth. position: the 1-based byte where the text is wrong, if it is. Raises for
+ * upvalue. options: null, fields, max_depth. position: the 1-based byte of an error in the text, else nil. Raises for
  * an unknown option or a wrong value, and for missing memory. */
 int retab_reader_run(lua_State *L, retab_read *read);
 
 /* Pushes a new reader. */
 void retab_reader_push(lua_State *L);
 
-/* Returns nonzero if the Lua stack has room for `slots` more, 0 if it cannot be larger. Raises for missing memory. */
+/* Makes room for `slots` values on the Lua stack. Returns 0 if it cannot grow so far. Raises for missing memory. */
 int retab_reader_has_room(lua_State *L, int slots);
 
 /* core.decode(text [, options]) -> value | nil, message, position */

@@ -5,15 +5,15 @@
 
 #include "text.h"
 
-/* Deeper places are not learnt. */
+/* Places at a greater depth are not learnt. */
 #define DEPTH 32
 
-/* A constructor costs what it saves with a few hundred objects. With fewer keys it saves nothing on PUC's Lua. */
+/* A constructor takes as long to create as it saves with a few hundred objects. With fewer keys it saves nothing in
+ * PUC's Lua (bench/decode.lua). */
 #define CONSTRUCTOR_AFTER 256
 #define CONSTRUCTOR_LEAST 4
 #define CONSTRUCTORS 64
 
-/* Recursion goes as deep as what is learnt: DEPTH at most. */
 static void free_children(struct retab_shape *shape)
 {
     for (unsigned i = 0; i < shape->keys; i++) {
@@ -113,7 +113,7 @@ struct retab_shape *retab_shape_other(lua_State *L, struct retab_shapes *shapes,
 }
 
 /* Pushes the source of a constructor: return function(v0,v1)return{["a"]=v0,["b"]=v1,}end
- * A key that is learnt has nothing that Lua's quotes would have to escape. */
+ * No learnt key needs an escape in a Lua string. */
 static void push_source(lua_State *L, const struct retab_shape *at)
 {
     luaL_Buffer source;
@@ -134,8 +134,8 @@ static void push_source(lua_State *L, const struct retab_shape *at)
     luaL_pushresult(&source);
 }
 
-/* Creates the constructor of the first `ordered` children; or notes that there is none where Lua does not load it: in a
- * host without a compiler, or without memory. */
+/* Creates the constructor of the first `ordered` children. If Lua cannot load it, in a host without a compiler or
+ * without memory, it notes that there will be none. */
 static void construct(lua_State *L, struct retab_shapes *shapes, struct retab_shape *at)
 {
     size_t length;
@@ -154,7 +154,7 @@ static void construct(lua_State *L, struct retab_shapes *shapes, struct retab_sh
 void retab_shape_note(lua_State *L, struct retab_shapes *shapes, struct retab_shape *at, unsigned ordered,
                       size_t values)
 {
-    /* a constructor makes room for all keys: no table is to be half empty */
+    /* a constructor makes room for all keys: do not use one if more than half of the values are nil */
     if (ordered < CONSTRUCTOR_LEAST || ordered != at->ordered || values * 2 < ordered) {
         at->ordered = ordered;
         at->alike = 0;

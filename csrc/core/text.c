@@ -46,9 +46,9 @@ void retab_text_trim(struct retab_text *text, size_t most)
 
 /* ---- UTF-8 ----------------------------------------------------------------------------------------- */
 
-/* A state machine whose states are shifts. A word says to which state a byte leads from each state, so that a byte
- * costs two instructions and no branch. The ranges are those of table 3-7 of the Unicode standard. (bench/shapes.lua,
- * "non-ASCII" and "long non-ASCII".) */
+/* A state machine that checks UTF-8. A state is a bit offset: the word of a byte, shifted right by the current state,
+ * has the next state in its lowest six bits. So a byte costs two instructions and no branch. The ranges are those of
+ * table 3-7 of the Unicode standard. (bench/shapes.lua, "non-ASCII" and "long non-ASCII".) */
 enum state {
     COMPLETE = 0,
     INVALID = 6,
@@ -60,14 +60,14 @@ enum state {
     AFTER_F0 = 42,
     AFTER_F4 = 48
 };
-#define STATE 63u
+#define MASK 63u
 
 #define TO(from, to) ((uint64_t)(to) << (from))
 #define STEP(complete, one, two, three, e0, ed, f0, f4)                                                                \
     (TO(COMPLETE, complete) | TO(INVALID, INVALID) | TO(ONE, one) | TO(TWO, two) | TO(THREE, three) |                  \
      TO(AFTER_E0, e0) | TO(AFTER_ED, ed) | TO(AFTER_F0, f0) | TO(AFTER_F4, f4))
 #define BEGIN(to) STEP(to, INVALID, INVALID, INVALID, INVALID, INVALID, INVALID, INVALID)
-#define GO_ON(e0, ed, f0, f4) STEP(INVALID, COMPLETE, ONE, TWO, e0, ed, f0, f4)
+#define CONTINUE(e0, ed, f0, f4) STEP(INVALID, COMPLETE, ONE, TWO, e0, ed, f0, f4)
 #define X4(step) step, step, step, step
 #define X16(step) X4(step), X4(step), X4(step), X4(step)
 #define X64(step) X16(step), X16(step), X16(step), X16(step)
@@ -75,9 +75,9 @@ enum state {
 /* clang-format off */
 static const uint64_t steps[256] = {
     /* 00-7F */ X64(BEGIN(COMPLETE)), X64(BEGIN(COMPLETE)),
-    /* 80-8F */ X16(GO_ON(INVALID, ONE, INVALID, TWO)),
-    /* 90-9F */ X16(GO_ON(INVALID, ONE, TWO, INVALID)),
-    /* A0-BF */ X16(GO_ON(ONE, INVALID, TWO, INVALID)), X16(GO_ON(ONE, INVALID, TWO, INVALID)),
+    /* 80-8F */ X16(CONTINUE(INVALID, ONE, INVALID, TWO)),
+    /* 90-9F */ X16(CONTINUE(INVALID, ONE, TWO, INVALID)),
+    /* A0-BF */ X16(CONTINUE(ONE, INVALID, TWO, INVALID)), X16(CONTINUE(ONE, INVALID, TWO, INVALID)),
     /* C0-C1 */ BEGIN(INVALID), BEGIN(INVALID),
     /* C2-DF */ BEGIN(ONE), BEGIN(ONE), X4(BEGIN(ONE)), X4(BEGIN(ONE)), X4(BEGIN(ONE)), X16(BEGIN(ONE)),
     /* E0-EC */ BEGIN(AFTER_E0), X4(BEGIN(TWO)), X4(BEGIN(TWO)), X4(BEGIN(TWO)),
@@ -87,36 +87,36 @@ static const uint64_t steps[256] = {
 /* clang-format on */
 
 /* Returns the state after the bytes from `p` to `end`. */
-static uint64_t run(const char *p, const char *end)
+static uint64_t run_states(const char *p, const char *end)
 {
     uint64_t state = COMPLETE;
 #if defined(__SSE2__)
     for (; end - p >= 16; p += 16) {
-        /* in this order: whether a block begins inside a character cannot be predicted */
-        if (_mm_movemask_epi8(_mm_loadu_si128((const __m128i *)(const void *)p)) == 0 && (state & STATE) == COMPLETE) {
+        /* in this order: the second test is unpredictable for the processor */
+        if (_mm_movemask_epi8(_mm_loadu_si128((const __m128i *)(const void *)p)) == 0 && (state & MASK) == COMPLETE) {
             continue;
         }
         for (int i = 0; i < 16; i++) {
-            state = steps[(unsigned char)p[i]] >> (state & STATE);
+            state = steps[(unsigned char)p[i]] >> (state & MASK);
         }
     }
 #endif
     for (; p < end; p++) {
-        state = steps[(unsigned char)*p] >> (state & STATE);
+        state = steps[(unsigned char)*p] >> (state & MASK);
     }
-    return state & STATE;
+    return state & MASK;
 }
 
-/* Reads characters, the first of which is not ASCII, up to a quote, a backslash or a control character. */
+/* Reads characters up to a quote, a backslash or a control character. The first character is not ASCII. */
 static const char *read_characters(struct retab_text *text, const char *p)
 {
     const char *const stop = retab_text_scan(p, text->end, 0);
-    if (run(p, stop) == COMPLETE) {
+    if (run_states(p, stop) == COMPLETE) {
         return stop;
     }
-    /* where it failed, byte by byte; at the stop, if that is inside a character */
+    /* find the first wrong byte: it is the stop if the text ends inside a character */
     uint64_t state = COMPLETE;
-    while (p < stop && (state = steps[(unsigned char)*p] >> (state & STATE), (state & STATE) != INVALID)) {
+    while (p < stop && (state = steps[(unsigned char)*p] >> (state & MASK), (state & MASK) != INVALID)) {
         p++;
     }
     return retab_text_fail(text, p, "invalid UTF-8");
@@ -124,10 +124,10 @@ static const char *read_characters(struct retab_text *text, const char *p)
 
 /* ---- strings --------------------------------------------------------------------------------------- */
 
-/* The bytes of the longest character. */
-#define CHARACTER 4
+/* The length of the longest UTF-8 character, in bytes. */
+#define LONGEST_CHARACTER 4
 
-/* What a character after a backslash stands for; 0 for nothing. */
+/* The byte that each escape stands for, by the character after the backslash; 0 if there is no such escape. */
 static const char escapes[256] = {
     ['"'] = '"', ['\\'] = '\\', ['/'] = '/', ['b'] = '\b', ['f'] = '\f', ['n'] = '\n', ['r'] = '\r', ['t'] = '\t'};
 
@@ -151,7 +151,7 @@ static inline const char *read_hex(struct retab_text *text, const char *p, unsig
     return p + 4;
 }
 
-/* Reads an escape from its backslash on, and stores the character that it stands for. */
+/* Reads an escape, whose backslash is at `p`, and stores the code point that it stands for. */
 static inline const char *read_escape(struct retab_text *text, const char *p, unsigned long *code)
 {
     p++;
@@ -222,7 +222,7 @@ const char *retab_text_decode(struct retab_text *text, const char *p, const char
     for (p++;;) {
         const char *const from = p;
         p = (unsigned char)*p >= 0x80 ? read_characters(text, p) : retab_text_plain(p, text->end);
-        if (p == NULL || retab_text_scratch(text, used + (size_t)(p - from) + CHARACTER) == NULL) {
+        if (p == NULL || retab_text_scratch(text, used + (size_t)(p - from) + LONGEST_CHARACTER) == NULL) {
             return NULL;
         }
         memcpy(text->scratch + used, from, (size_t)(p - from));

@@ -1,10 +1,10 @@
-/* The strings and words of JSON, strictly as RFC 8259 has them. Knows nothing of Lua or of numbers.
+/* Reads the strings and the words (true, false, null) of JSON, strictly by RFC 8259. Knows nothing of Lua or numbers.
  *
- * The position of an error is the first byte with which the text can no longer become JSON. An escaped lone surrogate
- * is allowed by the grammar: it becomes U+FFFD.
+ * The position of an error is the first byte that no JSON text can have there. The grammar allows an escaped lone
+ * surrogate: it becomes U+FFFD.
  *
- * A text ends in a NUL after its last byte, as Lua's strings do. So nothing here checks for the end before it reads a
- * byte: no rule of the grammar continues with a NUL. */
+ * A text is followed by a NUL, as Lua strings are. Bytes are read without a check for the end: the grammar allows no
+ * NUL, so reading stops there. */
 #pragma once
 
 #include <stddef.h>
@@ -17,24 +17,25 @@
 
 #pragma GCC visibility push(hidden)
 
-/* A text. It starts as all zero, and owns the scratch. */
+/* A text that is read. It starts as all zero, and owns the scratch buffer. */
 struct retab_text {
     const char *start, *end;
-    const char *message, *wrong; /* of an error, and where it is */
+    const char *message, *wrong; /* of an error, and its position */
     char *scratch;
     size_t room;
 };
 
-/* The message where the C heap has no memory, which is no error of the text. */
+/* The message if an allocation failed. It is compared by address: it does not mean that the text is wrong. */
 extern const char retab_text_no_memory[];
 
 /* Functions that read take a position in the text and return the position after what they consumed; or NULL, with
- * message and wrong set. */
+ * `message` and `wrong` set. */
 
-/* Reads a string from its opening quote on, and keeps nothing. */
+/* Reads a string, whose opening quote is at `p`, and stores nothing. */
 const char *retab_text_check_string(struct retab_text *text, const char *p);
 
-/* Reads a string, and stores what it stands for, which lies in the scratch until the scratch is used again. */
+/* Reads a string, and stores the address and the length of its decoded bytes. They are in the scratch buffer, and valid
+ * until its next use. */
 const char *retab_text_decode(struct retab_text *text, const char *p, const char **bytes, size_t *length);
 
 /* Reads one of the words true, false and null. */
@@ -43,20 +44,19 @@ const char *retab_text_word(struct retab_text *text, const char *p, const char *
 /* Sets an error. Returns NULL. */
 const char *retab_text_fail(struct retab_text *text, const char *wrong, const char *message);
 
-/* Returns the scratch, with room for `need` bytes and what it held; or NULL with the error set. */
+/* Makes room for `need` bytes in the scratch buffer, and keeps its contents. Returns it, or NULL with the error set. */
 char *retab_text_scratch(struct retab_text *text, size_t need);
 
-/* Frees the scratch if it has more room than `most`. */
+/* Frees the scratch buffer if it has room for more than `most` bytes. */
 void retab_text_trim(struct retab_text *text, size_t most);
 
-/* Enlarges a block of the C heap to at least `need` elements of `size` bytes, and to twice its room. Returns the new
- * block; or NULL, and the old block stays as it is. */
+/* Enlarges a block of the C heap to `need` elements of `size` bytes, or to twice its `room` if that is more. Returns
+ * the new block; or NULL if there is no memory, and the old block is unchanged. */
 void *retab_text_grow(void *block, size_t *room, size_t need, size_t size);
 
-/* In ASCII a closing bracket is two after its opening one. */
+/* In ASCII, a closing bracket is two after its opening one. */
 #define RETAB_CLOSING(opening) ((opening) + 2)
 
-/* Returns the position after white space. */
 static inline const char *retab_text_space(const char *p)
 {
     if ((unsigned char)*p > ' ') {
@@ -68,8 +68,8 @@ static inline const char *retab_text_space(const char *p)
     return p;
 }
 
-/* Returns the position of the first quote, backslash or control character from `p` on, or of the first byte that is not
- * ASCII if `ascii` is set; or the end. `ascii` is a constant where this is called. */
+/* Returns the position of the first quote, backslash or control character at or after `p`, or `end` if there is none.
+ * If `ascii` is set, it stops at bytes that are not ASCII, too. Callers pass a constant as `ascii`. */
 static inline const char *retab_text_scan(const char *p, const char *end, int ascii)
 {
 #if defined(__SSE2__)
@@ -103,13 +103,13 @@ static inline const char *retab_text_scan(const char *p, const char *end, int as
     return p;
 }
 
-/* Returns the position of the first byte from `p` on that does not stand for itself in a string, or is not ASCII. */
+/* The same with `ascii` set. */
 static inline const char *retab_text_plain(const char *p, const char *end)
 {
     return retab_text_scan(p, end, 1);
 }
 
-/* As retab_text_check_string, without a call for plain strings. */
+/* Like retab_text_check_string, but inline for strings without escapes in ASCII. */
 static inline const char *retab_text_string(struct retab_text *text, const char *p)
 {
     const char *const close = retab_text_plain(p + 1, text->end);
