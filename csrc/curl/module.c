@@ -1,8 +1,8 @@
 /* luaopen_retab_curl: pools and transfers as Lua values. This file reads arguments and pushes results; pool.c moves the
  * bytes.
  *
- * Any Lua call may run a finalizer or a metamethod, and these may close any pool, transfer or body. So a function here
- * first makes all the Lua calls that it needs, and then does its work on a pool without one. */
+ * Any Lua call may run a finalizer or a metamethod, and these may close any pool or transfer. So a function first makes
+ * all Lua calls that it needs, and makes none while it works on a pool. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -68,8 +68,8 @@ static struct retab_pool *check_pool(lua_State *L)
 
 /* curl.pool(options) -> pool
  * options: max_connections, ca_file, ca_path, proxy; `events = true` for a host that watches `descriptor` and the time
- * that `timeout` returns, and steps when one of them is due. Any other host steps now and then, or waits. If neither
- * ca_file nor ca_path is given, the environment's SSL_CERT_FILE and SSL_CERT_DIR stand in for them. */
+ * that `timeout` returns, and steps when one of them is due. Any other host steps now and then, or waits. The default
+ * of ca_file and ca_path together is the environment's SSL_CERT_FILE and SSL_CERT_DIR. */
 static int new_pool(lua_State *L)
 {
     static const char *const settings[] = {"ca_file", "ca_path", "proxy"};
@@ -102,7 +102,7 @@ static int pool_close(lua_State *L)
     return 0;
 }
 
-/* Adds the headers of the table on top to the transfer's. For an empty value, libcurl wants a semicolon. */
+/* Adds the headers in the table on top to the transfer, and pops the table. libcurl takes an empty value as "name;". */
 static void add_headers(lua_State *L, struct retab_transfer *transfer)
 {
     check_field(L, lua_istable(L, -1), 2, "headers");
@@ -119,7 +119,7 @@ static void add_headers(lua_State *L, struct retab_transfer *transfer)
     lua_pop(L, 1);
 }
 
-/* Pushes nil and the error of a transfer that is DONE, or CLOSED, and closes it. */
+/* Pushes nil and the error of a transfer that is DONE or CLOSED, and closes it. */
 static int push_error(lua_State *L, struct retab_transfer *transfer)
 {
     const char *kind = transfer->kind != NULL ? transfer->kind : "cancelled";
@@ -143,7 +143,7 @@ static const char *variable(const char *name)
     return value != NULL && *value != '\0' ? value : NULL;
 }
 
-/* Reads the request at 2 and the settings at 3. What the request points to stays on the stack. */
+/* Returns the request that the tables at 2 (request) and 3 (settings) describe. Its strings stay on the stack. */
 static struct retab_request read_request(lua_State *L)
 {
     struct retab_request request;
@@ -169,9 +169,9 @@ static struct retab_request read_request(lua_State *L)
 }
 
 /* pool:send(request) -> transfer | nil, { kind, message, sent }
- * request: method, url, headers (a table of strings), body (string or nil), timeout and connect_timeout (seconds, from
- * when the transfer has a connection), expires (seconds from now, whatever happens), max_body_bytes; direct: no proxy
- * is used. Raises for misuse, and if there is not enough memory. */
+ * request: method, url, headers (a table of strings), body (string or nil), timeout and connect_timeout (seconds since
+ * the transfer started), expires (seconds from now, whatever happens), max_body_bytes; direct: no proxy is used. Raises
+ * for misuse, and if there is not enough memory. */
 static int pool_send(lua_State *L)
 {
     struct retab_pool *pool = check_pool(L);
@@ -196,7 +196,7 @@ static int pool_send(lua_State *L)
     return 1;
 }
 
-/* pool:step() -> true, or false: the pool is closed. Does what can be done without waiting. */
+/* pool:step() -> true, or false if the pool is closed. Moves the transfers on without waiting. */
 static int pool_step(lua_State *L)
 {
     struct retab_pool *pool = check_pool(L);
@@ -205,8 +205,8 @@ static int pool_step(lua_State *L)
     return 1;
 }
 
-/* pool:wait(seconds) -> true, or false: the pool is closed, and there was no wait. Waits for the network up to so long,
- * and does what can be done then. */
+/* pool:wait(seconds) -> true, or false without a wait if the pool is closed. Waits up to `seconds` for the network,
+ * then steps. */
 static int pool_wait(lua_State *L)
 {
     struct retab_pool *pool = check_pool(L);
@@ -215,7 +215,7 @@ static int pool_wait(lua_State *L)
     return 1;
 }
 
-/* pool:timeout() -> seconds after which a step is due by the clock, or nil: nothing is under way */
+/* pool:timeout() -> seconds until a step is due, or nil if there is no transfer */
 static int pool_timeout(lua_State *L)
 {
     const int64_t due = retab_pool_due(check_pool(L));
@@ -227,8 +227,8 @@ static int pool_timeout(lua_State *L)
     return 1;
 }
 
-/* pool:descriptor() -> a descriptor that is readable when a step is due by the network; nil without `events`, or if
- * there is none: a host that steps as `timeout` says needs none */
+/* pool:descriptor() -> a descriptor that is readable when the network makes a step due; or nil: without `events`, or if
+ * it cannot be created. A host can still step as `timeout` says. */
 static int pool_descriptor(lua_State *L)
 {
     const int descriptor = retab_pool_descriptor(check_pool(L));
@@ -254,7 +254,7 @@ static struct retab_transfer *check_transfer(lua_State *L)
     return luaL_checkudata(L, 1, TRANSFER);
 }
 
-/* transfer:cancel(). While its result is read, a transfer stays as it is. */
+/* transfer:cancel(). Does nothing while the result is being read. */
 static int transfer_cancel(lua_State *L)
 {
     struct retab_transfer *transfer = check_transfer(L);
@@ -270,7 +270,7 @@ static int transfer_collect(lua_State *L)
     return 0;
 }
 
-/* transfer:done() -> true if its result is there */
+/* transfer:done() -> true if the transfer has ended */
 static int transfer_done(lua_State *L)
 {
     lua_pushboolean(L, check_transfer(L)->state >= RETAB_DONE);
@@ -283,8 +283,8 @@ static void push_buffer(lua_State *L, const struct retab_buffer *buffer)
 }
 
 /* transfer:result() -> { status, headers, body } | nil, { kind, message, sent }
- * headers: a string, the lines of the header; body: a string; sent: the server may have seen the request. Once, after
- * the transfer is done; from then on it counts as cancelled. */
+ * headers: a string, the lines of the header; body: a string; sent: the server may have seen the request. Raises if the
+ * transfer is not done. The result can be read once: after that, the error is of kind cancelled. */
 static int transfer_result(lua_State *L)
 {
     struct retab_transfer *transfer = check_transfer(L);

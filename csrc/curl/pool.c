@@ -13,7 +13,7 @@
 #include "process.h"
 #include "watch.h"
 
-/* Lua sees a signal such as Ctrl-C when a wait ends, if the signal did not end it. */
+/* Lua handles a signal such as Ctrl-C after a wait, and not every signal ends a wait. */
 #define LONGEST_WAIT ((int64_t)1000000)
 
 int64_t retab_pool_now(void)
@@ -53,7 +53,7 @@ static int on_socket(CURL *easy, curl_socket_t socket, int what, void *context, 
                         what == CURL_POLL_OUT || what == CURL_POLL_INOUT) != 0) {
         pool->failure = errno;
     }
-    return 0; /* after anything else, libcurl would call the transfers aborted */
+    return 0; /* with any other value, libcurl aborts the transfers */
 }
 
 static int on_timer(CURLM *multi, long milliseconds, void *context)
@@ -66,8 +66,8 @@ static int on_timer(CURLM *multi, long milliseconds, void *context)
 
 /* ---- the multi handle ---------------------------------------------------------------------------------------- */
 
-/* Returns nonzero if the pool has a multi handle. If not, errno says why. */
-static int ready(struct retab_pool *pool)
+/* Creates the multi handle if there is none. Returns nonzero, or 0 with errno set. */
+static int ensure_multi(struct retab_pool *pool)
 {
     if (pool->multi != NULL) {
         return 1;
@@ -94,7 +94,7 @@ static int ready(struct retab_pool *pool)
     return 1;
 }
 
-/* Takes a transfer that is RUNNING from libcurl. */
+/* Takes a RUNNING transfer from libcurl, and stores what libcurl knows of it. */
 static void stop_running(struct retab_transfer *transfer)
 {
     struct retab_pool *pool = transfer->pool;
@@ -148,7 +148,7 @@ static void disown(struct retab_pool *pool)
     pool->running = 0;
     for (struct retab_transfer *transfer = pool->first; transfer != NULL; transfer = transfer->next) {
         if (transfer->state == RETAB_RUNNING) {
-            transfer->easy = NULL; /* it is tied to the multi handle, and uses the headers */
+            transfer->easy = NULL; /* not freed: it belongs to the multi handle, and uses the headers */
             transfer->headers = NULL;
             transfer->state = RETAB_QUEUED;
         }
@@ -156,7 +156,7 @@ static void disown(struct retab_pool *pool)
     finish_all(pool, RETAB_QUEUED, "cancelled", message);
 }
 
-/* The time since the host was due back was the caller's own: it does not count for the transfers that run. */
+/* Credits the time since the host should have stepped to the transfers that run: the caller had control. */
 static void credit_absence(struct retab_pool *pool, int64_t now)
 {
     if (now > pool->due_back) {
@@ -169,7 +169,7 @@ static void credit_absence(struct retab_pool *pool, int64_t now)
     }
 }
 
-/* Each function that does something with an open pool is between these two. */
+/* Each public function that calls libcurl calls `enter` before, and `leave` after. */
 static void enter(struct retab_pool *pool, struct retab_sigpipe *sigpipe)
 {
     retab_process_block_sigpipe(sigpipe);
@@ -188,7 +188,7 @@ static void leave(struct retab_pool *pool, const struct retab_sigpipe *sigpipe)
 
 /* ---- running ------------------------------------------------------------------------------------------------- */
 
-/* Starts queued transfers, as many as there may be connections. Returns nonzero if there were any. */
+/* Starts queued transfers, up to max_connections. Returns nonzero if it started any. */
 static int start_queued(struct retab_pool *pool)
 {
     struct retab_transfer *next;
@@ -216,7 +216,6 @@ static int is_connected(const struct retab_transfer *transfer)
     return transfer->state == RETAB_RUNNING && retab_transfer_is_connected(transfer);
 }
 
-/* Finishes the transfers that are late. */
 static void finish_late(struct retab_pool *pool, int64_t now)
 {
     struct retab_transfer *next;
@@ -230,7 +229,7 @@ static void finish_late(struct retab_pool *pool, int64_t now)
     }
 }
 
-/* Finishes the transfers that have ended, in whichever way. */
+/* Finishes the transfers that libcurl has ended; all that run, if libcurl or a socket failed; those that are late. */
 static void finish_ended(struct retab_pool *pool, CURLMcode code)
 {
     int left;
@@ -254,7 +253,7 @@ static void finish_ended(struct retab_pool *pool, CURLMcode code)
     finish_late(pool, retab_pool_now());
 }
 
-/* Has libcurl do what it can. */
+/* Without `events`: waits up to `milliseconds`, and lets libcurl read and write. */
 static CURLMcode perform(struct retab_pool *pool, int milliseconds)
 {
     int running;
@@ -262,8 +261,8 @@ static CURLMcode perform(struct retab_pool *pool, int milliseconds)
     return code == CURLM_OK || errno == EINTR ? curl_multi_perform(pool->multi, &running) : code;
 }
 
-/* The same with `events`: tells libcurl which sockets are ready, and that time has passed. */
-static CURLMcode act(struct retab_pool *pool, int milliseconds)
+/* With `events`: tells libcurl which sockets are ready, and that time has passed. */
+static CURLMcode perform_events(struct retab_pool *pool, int milliseconds)
 {
     struct retab_watch_event events[RETAB_WATCH_EVENTS];
     CURLMcode code = CURLM_OK;
@@ -278,7 +277,7 @@ static CURLMcode act(struct retab_pool *pool, int milliseconds)
     return code == CURLM_OK ? curl_multi_socket_action(pool->multi, CURL_SOCKET_TIMEOUT, 0, &running) : code;
 }
 
-/* Waits up to `milliseconds` for the network, and does what can be done. Returns nonzero if a transfer has ended. */
+/* Waits up to `milliseconds` for the network, and moves the transfers on. Returns nonzero if a transfer has ended. */
 static int run(struct retab_pool *pool, int milliseconds)
 {
     const int64_t before = pool->finished;
@@ -287,13 +286,13 @@ static int run(struct retab_pool *pool, int milliseconds)
         return 0;
     }
     do {
-        finish_ended(pool, pool->events ? act(pool, milliseconds) : perform(pool, milliseconds));
+        finish_ended(pool, pool->events ? perform_events(pool, milliseconds) : perform(pool, milliseconds));
         milliseconds = 0;
     } while (start_queued(pool));
     return pool->finished != before;
 }
 
-/* Starts queued transfers at once, where that is possible. */
+/* Starts queued transfers, and lets libcurl begin with them. */
 static void start(struct retab_pool *pool)
 {
     if (start_queued(pool)) {
@@ -301,7 +300,7 @@ static void start(struct retab_pool *pool)
     }
 }
 
-/* Returns the time at which something is to be done by the clock. */
+/* Returns the time at which libcurl's timer or a deadline is due. */
 static int64_t next_due(const struct retab_pool *pool)
 {
     int64_t due = pool->first == NULL ? RETAB_NEVER : pool->timer;
@@ -355,7 +354,7 @@ int retab_pool_send(struct retab_pool *pool, struct retab_transfer *transfer, co
         return result;
     }
     enter(pool, &sigpipe);
-    if (!ready(pool)) {
+    if (!ensure_multi(pool)) {
         retab_transfer_fail(transfer, "connection", strerror(errno));
     } else {
         result = enqueue(pool, transfer, request);
@@ -389,7 +388,7 @@ void retab_pool_wait(struct retab_pool *pool, int64_t most)
         most = most < LONGEST_WAIT ? most : LONGEST_WAIT;
         (void)run(pool, most > 0 ? (int)((most + 999) / 1000) : 0);
     }
-    pool->due_back = 0; /* the time of the wait was not the caller's */
+    pool->due_back = 0; /* the caller had no control while this waited */
     leave(pool, &sigpipe);
 }
 
@@ -411,7 +410,7 @@ int retab_pool_descriptor(struct retab_pool *pool)
         return -1;
     }
     enter(pool, &sigpipe);
-    const int watch = ready(pool) ? pool->watch : -1;
+    const int watch = ensure_multi(pool) ? pool->watch : -1;
     leave(pool, &sigpipe);
     return watch;
 }
@@ -424,9 +423,9 @@ void retab_transfer_close(struct retab_transfer *transfer)
         struct retab_pool *pool = transfer->pool;
         struct retab_sigpipe sigpipe;
         enter(pool, &sigpipe);
-        if (transfer->state != RETAB_DONE) { /* as it is now in a forked child */
+        if (transfer->state != RETAB_DONE) { /* in a forked child, `enter` has finished it */
             finish(transfer, CURLE_OK, "cancelled", "the request was cancelled");
-            start(pool); /* its connection is free for the next one */
+            start(pool); /* the next transfer can use its connection */
         }
         leave(pool, &sigpipe);
     }

@@ -67,8 +67,8 @@ void retab_process_restore_sigpipe(const struct retab_sigpipe *state)
     (void)pthread_sigmask(SIG_SETMASK, &state->before, NULL);
 }
 
-/* In many versions of libcurl, a multi handle has a pair of local sockets that a child would inherit. They are not
- * exposed, but they get the two lowest descriptors that are free. */
+/* In many versions of libcurl, a multi handle has a pair of local sockets that a child would inherit. libcurl does not
+ * expose them, but they get the two lowest descriptors that are free, so they are looked up there. */
 CURLM *retab_process_new_multi(void)
 {
     int lowest[2];

@@ -7,11 +7,11 @@
 
 #pragma GCC visibility push(hidden)
 
-/* Initializes libcurl, once per process, in whichever thread comes first. Returns 0, or -1. */
+/* Initializes libcurl, once per process, in the first thread that calls this. Returns 0, or -1. */
 int retab_process_init(void);
 
-/* SIGPIPE is blocked in this thread between the two calls, and one that arrives meanwhile is discarded: a peer that
- * closes its connection must not kill a program that leaves SIGPIPE alone. */
+/* Between the two calls, SIGPIPE is blocked in this thread and discarded if it arrives: a peer that closes its
+ * connection must not kill a program that does not handle SIGPIPE. */
 struct retab_sigpipe {
     sigset_t before;
     int was_pending;
@@ -19,8 +19,7 @@ struct retab_sigpipe {
 void retab_process_block_sigpipe(struct retab_sigpipe *state);
 void retab_process_restore_sigpipe(const struct retab_sigpipe *state);
 
-/* curl_multi_init and CURLOPT_OPENSOCKETFUNCTION, with descriptors that a program started by this one does not
- * inherit. */
+/* curl_multi_init and CURLOPT_OPENSOCKETFUNCTION. Programs that this one starts do not inherit the descriptors. */
 CURLM *retab_process_new_multi(void);
 curl_socket_t retab_process_new_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address);
 

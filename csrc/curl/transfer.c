@@ -6,7 +6,7 @@
 
 #include "process.h"
 
-/* A larger header is refused. No honest server comes near. */
+/* A larger header is refused. */
 #define HEADER_BYTES ((size_t)256 * 1024)
 
 /* libcurl's receive buffer: a page of runs takes two reads. */
@@ -18,7 +18,7 @@ static const char no_memory[] = "not enough memory for the response";
 
 /* ---- libcurl's callbacks: they never call Lua ---------------------------------------------------------------- */
 
-/* Returns nonzero if there is room for `more` bytes after those that are there. */
+/* Makes room for `more` bytes. Returns 0 if there is no memory, else nonzero. */
 static int reserve(struct retab_buffer *buffer, size_t more)
 {
     const size_t need = buffer->length + more;
@@ -35,7 +35,7 @@ static int reserve(struct retab_buffer *buffer, size_t more)
     return 1;
 }
 
-/* Refuses the response. Returns the number of bytes consumed, as libcurl requires: any other number ends it. */
+/* Refuses the response. Returns 0 bytes consumed: libcurl ends a transfer if a callback does not consume all bytes. */
 static size_t refuse(struct retab_transfer *transfer, const char *reason)
 {
     transfer->refused = reason;
@@ -56,8 +56,8 @@ static size_t append(struct retab_transfer *transfer, struct retab_buffer *buffe
     return length;
 }
 
-/* Called for each line: a status line, header fields, an empty line, perhaps all of it again after an interim response,
- * and after the body for trailers. */
+/* libcurl calls this for each line: a status line, header fields, an empty line. All of them come again after an
+ * interim response, and fields after the body are trailers. */
 static size_t on_header(char *bytes, size_t size, size_t count, void *context)
 {
     struct retab_transfer *transfer = context;
@@ -91,7 +91,7 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *context)
         curl_off_t expected = -1;
         curl_easy_getinfo(transfer->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &expected);
         if (expected > 0 && (uint64_t)expected <= transfer->max_body) {
-            (void)reserve(body, (size_t)expected); /* a smaller room may still be enough */
+            (void)reserve(body, (size_t)expected); /* if this fails, append asks for less */
         }
     }
     return append(transfer, body, bytes, length);
@@ -110,7 +110,7 @@ static int has_header(const struct curl_slist *headers, const char *name)
     return 0;
 }
 
-/* Adds a line to the headers, unless they have a header of this name. An empty value removes what libcurl would add. */
+/* Adds a header line, unless the caller's headers have this name. An empty value removes what libcurl would add. */
 static CURLcode add_default(struct retab_transfer *transfer, const char *name, const char *line)
 {
     struct curl_slist *longer =
@@ -119,7 +119,7 @@ static CURLcode add_default(struct retab_transfer *transfer, const char *name, c
     return longer != NULL ? CURLE_OK : CURLE_OUT_OF_MEMORY;
 }
 
-/* A POST, perhaps with an empty body. */
+/* Sets the options of a POST. Its body may be empty. */
 static CURLcode set_post(struct retab_transfer *transfer, const struct retab_request *request)
 {
     CURL *easy = transfer->easy;
@@ -127,7 +127,7 @@ static CURLcode set_post(struct retab_transfer *transfer, const struct retab_req
     code = code == CURLE_OK ? add_default(transfer, "Expect", "Expect:") : code;
     curl_easy_setopt(easy, CURLOPT_POST, 1L);
     curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_length);
-    /* libcurl repeats a request if the kept connection that it used breaks: a POST must not reach a server twice */
+    /* libcurl repeats a request if a reused connection breaks, but a POST must not reach a server twice */
     curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
     return code == CURLE_OK ? curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, request->body ? request->body : "") : code;
 }
@@ -147,7 +147,7 @@ static CURLcode set_strings(struct retab_transfer *transfer, const struct retab_
         set_string(easy, &code, CURLOPT_CUSTOMREQUEST, request->method);
     }
     set_string(easy, &code, CURLOPT_ACCEPT_ENCODING, "");
-    if (request->ca_file != NULL || request->ca_path != NULL) { /* no default of libcurl's for the other one */
+    if (request->ca_file != NULL || request->ca_path != NULL) { /* setting one drops libcurl's default of both */
         set_string(easy, &code, CURLOPT_CAINFO, request->ca_file);
         set_string(easy, &code, CURLOPT_CAPATH, request->ca_path);
     }
@@ -164,7 +164,7 @@ static CURLcode set_strings(struct retab_transfer *transfer, const struct retab_
     return code;
 }
 
-/* Tells libcurl too, which divides the time for a connection among the addresses of the server. */
+/* Gives libcurl the time for a connection, too: it divides this time among the addresses of the server. */
 static void set_connect_timeout(struct retab_transfer *transfer)
 {
     const int64_t limit = (int64_t)INT32_MAX;
@@ -234,8 +234,8 @@ void retab_transfer_credit(struct retab_transfer *transfer, int64_t interval)
 
 /* ---- the end ------------------------------------------------------------------------------------------------- */
 
-/* A server that asks for a client certificate says so with an alert: in the handshake, where TLS 1.2 only knows a
- * general one, or with TLS 1.3 when the response is read. Returns the words for it, or NULL. */
+/* Returns a message if the server refuses a client without a certificate, else NULL. TLS 1.3 has an alert for this,
+ * which comes when the response is read; TLS 1.2 only has a general alert in the handshake. */
 static const char *refused_certificate(CURLcode code, const char *message)
 {
     if (code == CURLE_SSL_CLIENTCERT || strstr(message, "certificate required") != NULL) {
@@ -248,8 +248,8 @@ static const char *refused_certificate(CURLcode code, const char *message)
     return NULL;
 }
 
-/* Returns nonzero if libcurl's own limits have ended the transfer: that of a header line is a little over 100,000
- * bytes, and before libcurl 8 a longer one counts as missing memory. */
+/* Returns nonzero if libcurl's own limit of a header line, a little over 100,000 bytes, has ended the transfer. Before
+ * libcurl 8 the code for this is that of missing memory. */
 static int is_too_large(CURLcode code, int in_head)
 {
     const int curle_too_large = 100; /* CURLE_TOO_LARGE, since 8.6 */
@@ -263,7 +263,7 @@ static const char *kind_of(CURLcode code)
         return NULL;
     case CURLE_OPERATION_TIMEDOUT:
         return "timeout";
-    case CURLE_WRITE_ERROR: /* of libcurl's decompression: our own callbacks refuse with a reason */
+    case CURLE_WRITE_ERROR: /* from decompression: the callbacks here set `refused` */
     case CURLE_BAD_CONTENT_ENCODING:
         return "decode";
     case CURLE_PEER_FAILED_VERIFICATION:
@@ -292,7 +292,7 @@ void retab_transfer_conclude(struct retab_transfer *transfer, CURLcode code)
         retab_transfer_fail(transfer, transfer->refused == no_memory ? "connection" : "too_large", transfer->refused);
     } else if (code == CURLE_OK && (transfer->in_head || transfer->status < 200)) {
         retab_transfer_fail(transfer, "connection", "the connection was closed inside the header of the response");
-    } else if (code == CURLE_OPERATION_TIMEDOUT) { /* only the time for a connection is libcurl's */
+    } else if (code == CURLE_OPERATION_TIMEDOUT) { /* libcurl only limits the time to connect */
         retab_transfer_conclude_late(transfer, RETAB_LATE_CONNECTION);
     } else if (refusal != NULL) {
         retab_transfer_fail(transfer, "tls", refusal);

@@ -8,7 +8,7 @@
  *                         └────────────── finish ──────────────▲
  *
  * send, start and finish belong to the pool. A deadline, an error, or the end of the pool finish a transfer that is not
- * done. A transfer that is DONE has a response or an error, and neither handle nor pool: it keeps only its buffers.
+ * done. A transfer that is DONE has a response or an error. Its handle is freed, and it no longer needs its pool.
  * close finishes a transfer that is not done, and frees all that it has, in any state and any number of times. A
  * transfer that is all zero is NEW. */
 #pragma once
@@ -21,7 +21,6 @@
 
 #pragma GCC visibility push(hidden)
 
-/* Bytes that were received. */
 struct retab_buffer {
     char *bytes;
     size_t length, room;
@@ -31,7 +30,7 @@ enum retab_state { RETAB_NEW, RETAB_QUEUED, RETAB_RUNNING, RETAB_DONE, RETAB_CLO
 
 struct retab_transfer {
     struct retab_pool *pool;
-    struct retab_transfer *next, **link; /* in the list of the pool; link: what points here, NULL in no list */
+    struct retab_transfer *next, **link; /* in the list of the pool; link: the pointer to this, or NULL */
     enum retab_state state;
     CURL *easy;
     struct curl_slist *headers; /* of the request; the caller may fill it in before sending */
@@ -39,11 +38,11 @@ struct retab_transfer {
     size_t max_body, head_bytes;    /* head_bytes: received so far, status lines and interim responses included */
     struct retab_buffer head, body; /* of the response: its header lines without the status line, its body */
     int in_head;                    /* a status line was received, and not yet the empty line that ends its header */
-    const char *refused;            /* why the response was refused while it arrived; NULL: it was not */
-    int status, sent, is_read;      /* DONE: of the response; sent: the server may have seen the request; is_read: its
+    const char *refused;            /* why the response was refused while it arrived, or NULL */
+    int status, sent, is_read;      /* DONE: of the response; sent: the server may have seen the request; is_read: the
                                        result is being read, and cannot be closed */
     const char *kind;               /* DONE: the kind of error (lua/retab/error.lua), or NULL for a response */
-    char message[CURL_ERROR_SIZE];  /* the words for it */
+    char message[CURL_ERROR_SIZE];  /* the message of the error */
 };
 
 /* What to send. The caller owns everything; libcurl copies what it needs. */
@@ -52,23 +51,23 @@ struct retab_request {
     const char *body; /* NULL: the request has none */
     size_t body_length, max_body;
     int64_t timeout, connect_timeout, expires; /* as in struct retab_deadline */
-    const char *ca_file, *ca_path, *proxy;     /* NULL: what libcurl does by default; proxy "": none is used */
+    const char *ca_file, *ca_path, *proxy;     /* NULL: the default of libcurl; proxy "": no proxy */
 };
 
-/* Creates the easy handle and sets its options. Returns CURLE_OK, or CURLE_OUT_OF_MEMORY; any other code is the
- * caller's to report, with the words in transfer->message. */
+/* Creates the easy handle and sets its options. Returns CURLE_OK, CURLE_OUT_OF_MEMORY, or another code with an error
+ * message in transfer->message. */
 CURLcode retab_transfer_prepare(struct retab_transfer *transfer, const struct retab_request *request);
 
 /* Frees the easy handle and the headers of the request. */
 void retab_transfer_release(struct retab_transfer *transfer);
 
-/* Returns nonzero once the connection stands, TLS included. */
+/* Returns nonzero if the connection is established, TLS included. */
 int retab_transfer_is_connected(const struct retab_transfer *transfer);
 
-/* Does not count `interval` against the time that the transfer has. */
+/* Adds credit: `interval` does not count against the timeouts of the transfer. */
 void retab_transfer_credit(struct retab_transfer *transfer, int64_t interval);
 
-/* Sets kind and message, copying it. */
+/* Sets kind and message. Copies the message; the kind must be a constant. */
 void retab_transfer_fail(struct retab_transfer *transfer, const char *kind, const char *message);
 
 /* Sets kind and message, after libcurl ended the transfer with `code`. */

@@ -1,6 +1,6 @@
-/* One descriptor that stands for many sockets: it is readable while one of the sockets that it watches is ready. An
- * event loop then has one descriptor to watch, always for the same, however many sockets come and go. It is an epoll
- * or a kqueue instance. It knows nothing of libcurl. */
+/* One descriptor for many sockets, an epoll or a kqueue instance: it is readable while one of the sockets that it
+ * watches is ready. So an event loop watches one descriptor, for reading, whichever sockets are open. Knows nothing of
+ * libcurl. */
 #pragma once
 
 #pragma GCC visibility push(hidden)
@@ -13,7 +13,8 @@ struct retab_watch_event {
 };
 
 /* Returns a descriptor that watches nothing yet, or -1 with errno set. The caller owns it and closes it. A child of
- * fork that has an epoll instance closes it too; it does not inherit a kqueue, whose number is then another file's. */
+ * fork inherits an epoll instance and closes it, too; it inherits no kqueue, so the number may be another file's
+ * there. */
 int retab_watch_open(void);
 #if defined(__linux__)
 #define RETAB_WATCH_IS_INHERITED 1
@@ -21,12 +22,11 @@ int retab_watch_open(void);
 #define RETAB_WATCH_IS_INHERITED 0
 #endif
 
-/* Watches a socket for this and for nothing else; for neither, the socket is no longer watched. Returns 0, or -1 with
- * errno set. */
+/* Sets for what a socket is watched; for neither, it is no longer watched. Returns 0, or -1 with errno set. */
 int retab_watch_set(int watch, int socket, int readable, int writable);
 
-/* Waits up to `milliseconds` until a socket is ready. Fills in the sockets that are, at most RETAB_WATCH_EVENTS, and
- * returns their number. A socket with an error is ready for both. */
+/* Waits up to `milliseconds` until a socket is ready. Stores the ready sockets, at most RETAB_WATCH_EVENTS, and returns
+ * their number. A socket with an error is both readable and writable. */
 int retab_watch_wait(int watch, struct retab_watch_event *events, int milliseconds);
 
 #pragma GCC visibility pop
