@@ -1,5 +1,5 @@
---- call.lua: one logical request: it is started, finished, and repeated where that can help, within its deadline. It
---- does not know what responses contain. The driver does the waiting.
+--- call.lua: one call: it sends a request, waits for the response, and sends further attempts where they can help,
+--- until its deadline. The driver does the waiting. It does not know what responses contain.
 ---
 ---     start ──▶ attempt ──▶ finish: await ──▶ response (2xx)
 ---                  ▲                  └─────▶ error fields ──▶ retry? ──no──▶ nil, message, err
@@ -28,20 +28,20 @@ local function notify(self, hook, event)
   self.is_notifying = false
 end
 
---- Writes a line of the option `debug`. An error that its function raises does not reach the caller.
+--- Writes a line to the log of the option `debug`. An error that its function raises does not reach the caller.
 local function log(session, format, ...)
   if session.log then pcall(session.log, format:format(...)) end
 end
 
---- The fields of an error for a request that was not sent, since the client is closed.
+--- Returns the fields of an error for a request that was not sent because the client is closed.
 local function client_closed()
   return { kind = "cancelled", message = "client is closed", unsent = true }
 end
 
 -- ---- an attempt ----
 
---- Returns a value that cancels the request when it is collected together with the call. Tickets that are userdata, as
---- libcurl's are, do that themselves.
+--- Returns a value that cancels the request when it is collected together with the call. Returns nil if the ticket is a
+--- userdata, like libcurl's: such a ticket does that itself.
 local function guard(session, ticket)
   if type(ticket) == "userdata" then return nil end
   return task.on_collect(function()
@@ -49,7 +49,7 @@ local function guard(session, ticket)
   end)
 end
 
---- Sends the next attempt, which must end within `left` seconds. Where it cannot be sent, self.unsent says why. An
+--- Sends the next attempt, which must end within `left` seconds. If it cannot be sent, self.unsent has the reason. An
 --- error that the function api_key raises is raised.
 local function attempt(self, left)
   local session, options = self.session, self.options
@@ -76,7 +76,7 @@ local function attempt(self, left)
     method = wire.method, url = mask.apply(wire.url, self.keys), headers = mask.headers(wire.headers, self.keys),
     attempt = self.attempts,
   })
-  if session.closed then -- by the hook, or by the function api_key
+  if session.closed then -- the hook or the function api_key closed it
     self.unsent = client_closed()
     return
   end
@@ -98,7 +98,7 @@ local driver_kinds = {
   timeout = true, connection = true, tls = true, too_large = true, decode = true, cancelled = true,
 }
 
---- Turns a driver's error into fields of an error object. `unsent` is true where the server cannot have seen the
+--- Turns the error of a driver into fields of an error object. `unsent` is true if the server cannot have seen the
 --- request.
 local function from_driver(err)
   if type(err) ~= "table" then err = { message = err } end
@@ -123,8 +123,8 @@ local function report_response(self, response)
     elapsed * 1000, #response.body, request_id or "no request id", self.attempts)
 end
 
---- Waits for the attempt under way.
---- @return table|nil response { status, headers, body } where the status is 2xx
+--- Waits for the response of the attempt that was sent.
+--- @return table|nil response { status, headers, body } if the status is 2xx
 --- @return table|nil fields of an error
 --- @return table|nil headers of a response with another status
 local function await(self)
@@ -134,15 +134,15 @@ local function await(self)
     fields.unsent = true
     return nil, fields
   end
-  local answer, err = session:driver().await(ticket)
+  local reply, err = session:driver().await(ticket)
   self.ticket, self.guard = nil, nil
   session.tickets[ticket] = nil
-  if not answer then
+  if not reply then
     local fields = from_driver(err)
     if session.closed then fields.kind, fields.message = "cancelled", "client is closed" end
     return nil, fields
   end
-  local response = { status = answer.status, headers = headers.read(answer.headers), body = answer.body or "" }
+  local response = { status = reply.status, headers = headers.read(reply.headers), body = reply.body or "" }
   session.stats.bytes = session.stats.bytes + #response.body
   report_response(self, response)
   if #response.body > session.max_body_bytes then
@@ -177,10 +177,10 @@ function call.is_ready(self)
   return ready ~= nil and ready(self.ticket)
 end
 
---- Waits until one of the calls is ready. Only a driver that blocks the process has this: in any other host, another
+--- Waits until one of the calls is ready. Only a driver that blocks the process can do this: in other hosts, another
 --- coroutine could step the walk meanwhile.
 --- @param calls table[] at least one
---- @return boolean done false where the driver cannot do it
+--- @return boolean done false if the driver cannot do this
 function call.await_any(calls)
   local await_any, tickets = calls[1].session:driver().await_any, {}
   if not await_any then return false end
@@ -200,7 +200,7 @@ function call.abandon(self)
   if not self.session.closed then pcall(self.session:driver().cancel, ticket) end
 end
 
---- Marks the error of a request that must be sent at most once, where the server may have acted on it.
+--- Marks the error of a request that must be sent at most once, if the server may have acted on it.
 local function mark_ambiguous(self, fields)
   local is_refused = fields.status and fields.status >= 400 and fields.status < 500 and fields.status ~= 408
   if not self.target.lookup or fields.unsent or is_refused then return end
@@ -209,7 +209,7 @@ local function mark_ambiguous(self, fields)
   fields.hint = self.target.lookup
 end
 
---- Adds to an error's fields what is known of the call, and makes the error object.
+--- Creates the error object from its fields and those of the call.
 --- @return nil, string message, retab.Error
 function call.fail(self, fields)
   fields.method, fields.url, fields.attempts = self.target.method, self.target.url, self.attempts
@@ -220,16 +220,16 @@ function call.fail(self, fields)
   return nil, err.message, err
 end
 
---- A clock that shows less does not count from 1970: HTTP dates are then compared with the system's clock.
+--- A clock that shows less does not count from 1970. HTTP dates are then compared with the system's clock.
 local first_epoch = 1e9
 
---- Returns the epoch seconds by the driver's clock, or else by the system's.
+--- Returns the epoch seconds of the driver's clock, or of the system's if the driver's does not count from 1970.
 function call.wall_clock(now)
   return now > first_epoch and now or dates.now()
 end
 
---- Returns the seconds until the next attempt, or nil where there is none. A request that must be sent at most once is
---- repeated only where the server cannot have acted.
+--- Returns the seconds until the next attempt, or nil if there is none. A request that must be sent at most once is
+--- repeated only if the server cannot have acted.
 local function delay_of(self, fields, received, now)
   local max_retries = self.options.max_retries or self.session.max_retries
   if self.attempts > max_retries then return nil end
@@ -237,7 +237,7 @@ local function delay_of(self, fields, received, now)
   return retry.delay(self.attempts - 1, fields.status or fields.kind, received, call.wall_clock(now))
 end
 
---- Waits `delay` seconds, then sends the next attempt. Returns the fields of an error where there is none.
+--- Waits `delay` seconds, then sends the next attempt. Returns the fields of an error if it sends none.
 local function try_again(self, fields, delay, ends)
   local session, driver = self.session, self.session:driver()
   if session.closed then return client_closed() end
@@ -250,16 +250,17 @@ local function try_again(self, fields, delay, ends)
   if not session.closed then driver.sleep(delay) end -- on_retry can close the client
   if session.closed then return client_closed() end
   local left = ends - driver.now()
-  if left <= 0 then return fields end -- it slept longer than asked
+  if left <= 0 then return fields end -- the driver slept too long
   session.stats.retries = session.stats.retries + 1
   attempt(self, left)
   return nil
 end
 
---- PUC's Lua 5.1 cannot yield across pcall: there, a finish that raises in a coroutine leaves its mark in place.
+--- PUC's Lua 5.1 cannot yield across pcall. There, call.finish does not reset self.finishing if it raises in a
+--- coroutine.
 local yields_across_pcall = rawget(_G, "jit") ~= nil or _VERSION ~= "Lua 5.1"
 
---- Returns true while a coroutine is inside call.finish: another one that is not dead, or this one, in a hook.
+--- Returns true while a coroutine is inside call.finish: another coroutine that is not dead, or this one, in a hook.
 function call.is_finishing(self)
   local thread = self.finishing
   if not thread then return false end
@@ -267,7 +268,7 @@ function call.is_finishing(self)
   return task.is_alive(thread)
 end
 
---- Returns true for a call that cannot be finished: its coroutine died in call.finish, or its next attempt has no key.
+--- Returns true for a call that cannot be finished: its coroutine died in call.finish, or api_key raised.
 function call.is_lost(self)
   return self.is_broken or self.finishing ~= nil and not call.is_finishing(self)
 end
@@ -301,8 +302,8 @@ local function finish(self, thread)
   end
 end
 
---- Waits for the response, and sends further attempts where they can help. The deadline counts from here: nobody waited
---- for a prefetched request before.
+--- Waits for the response, and sends further attempts where they can help. The deadline counts from here, because a
+--- prefetched request was sent before anybody waited for it.
 --- @param self table
 --- @return table|nil response { status, headers, body }
 --- @return string|nil message

@@ -30,7 +30,7 @@ local function to_days(year, month, day)
   return era * 146097 + day_of_era - 719468
 end
 
---- The inverse of to_days.
+--- Returns the year, the month and the day of a number of days from 1970-01-01.
 local function from_days(days)
   days = days + 719468
   local era = math.floor(days / 146097)
@@ -44,10 +44,10 @@ local function from_days(days)
   return year_of_era + era * 400 + (month <= 2 and 1 or 0), month, day
 end
 
---- Returns the epoch seconds of a UTC date and time, or nil where that time does not exist.
+--- Returns the epoch seconds of a UTC date and time, or nil if that time does not exist.
 local function to_epoch(year, month, day, hour, minute, second)
   if month < 1 or month > 12 or day < 1 or day > days_in(year, month) then return nil end
-  if hour > 23 or minute > 59 or second >= 61 then return nil end -- a leap second is a second
+  if hour > 23 or minute > 59 or second >= 61 then return nil end -- 60 is a leap second
   return to_days(year, month, day) * day_seconds + hour * 3600 + minute * 60 + second
 end
 
@@ -92,7 +92,7 @@ function dates.format(epoch)
     math.floor(second / 60) % 60, second % 60, fraction)
 end
 
---- Epoch seconds by the system's clock; nil in a sandbox without `os`.
+--- Returns the epoch seconds of the system's clock; nil in a sandbox without `os`.
 --- @return number|nil
 function dates.now()
   return os and os.time and os.time()

@@ -1,5 +1,5 @@
---- error.lua: the error object, and what an HTTP response other than 2xx says. The API key is masked here in every text
---- of an error. It knows nothing of calls or drivers.
+--- error.lua: creates error objects, and reads responses other than 2xx. It masks the API key in all fields of an
+--- error. It knows nothing of calls or drivers.
 local core = require "retab.core"
 local dates = require "retab.dates"
 local mask = require "retab.mask"
@@ -12,7 +12,7 @@ local longest_text = 4000 - 1 -- of tostring
 local longest_line = 600
 local most_items = 5 -- of `errors`, in tostring
 
---- The API's servers send this message with every error: the reason is elsewhere in the body.
+--- The API's servers send this message with every error; the reason is elsewhere in the body.
 local generic_message = "An HTTP exception occurred."
 
 local kinds = {
@@ -20,7 +20,7 @@ local kinds = {
   [409] = "conflict", [422] = "validation", [429] = "rate_limit",
 }
 
---- What to do about an error, by its status or else its kind.
+--- What to do about an error, by status or by kind.
 local hints = {
   [404] = "check the id, and that the API key belongs to the organization that owns it; check base_url",
   [405] = "this endpoint is not enabled for your organization, or base_url leads to another server",
@@ -37,7 +37,7 @@ local hints = {
   cursor_loop = "the server repeats its cursors: start again, or report it with the request id",
 }
 
---- Cuts a text to at most `length` bytes, between two characters where it is UTF-8.
+--- Cuts a text to at most `length` bytes. UTF-8 characters stay whole.
 local function cut(text, length)
   if #text <= length then return text end
   for whole = length, length - 3, -1 do
@@ -52,7 +52,7 @@ end
 local methods = { __name = "retab.error" }
 methods.__index = methods
 
---- Returns the place of an item of `errors`: its `location`, or its `loc` joined by dots; nil where it has neither.
+--- Returns the place of an item of `errors`: its `location`, or its `loc` joined by dots; nil if it has neither.
 local function place_of(item)
   if type(item.location) == "string" and item.location ~= "" then return item.location end
   if type(item.loc) == "string" and item.loc ~= "" then return item.loc end
@@ -70,7 +70,7 @@ local function message_of(item)
   return text_of(item.msg) or text_of(item.message)
 end
 
---- Several lines for a person, at most 4000 bytes.
+--- Returns several lines for a person, at most 4000 bytes.
 function methods.__tostring(err)
   local lines = { ("retab: %s error: %s"):format(tostring(err.kind), tostring(err.message)) }
   local function add(label, value)
@@ -96,7 +96,7 @@ function methods.__tostring(err)
   return cut(table.concat(lines, "\n"), longest_text)
 end
 
---- Makes an error object.
+--- Creates an error object.
 --- @param fields table the contract's fields; kind and message at least
 --- @param key string|string[]|nil the API key, which is masked in all fields
 --- @return retab.Error
@@ -143,7 +143,7 @@ local function joined(list)
   return parts[1] and table.concat(parts, "; ") or nil
 end
 
---- Reads a `message`. One server sends a JSON list as the text of it.
+--- Reads a `message`. One server sends a JSON list as its text.
 --- @return string|nil message nil for the generic message
 --- @return table|nil list the JSON list
 local function unfold(message)
@@ -154,13 +154,13 @@ local function unfold(message)
   return text
 end
 
---- Text, or the `message` of a table.
+--- Returns a text itself, or the `message` of a table.
 local function text_or_message(value)
   if type(value) == "table" then return (unfold(value.message)) end
   return text_of(value)
 end
 
---- The `details.error` of an object.
+--- Returns the `details.error` of an object.
 local function reason_of(object)
   return type(object.details) == "table" and text_or_message(object.details.error) or nil
 end
@@ -172,9 +172,9 @@ local function first_given(...)
   end
 end
 
---- Reads an error body, in all shapes that the API's servers send.
+--- Reads an error body, in any form that the API's servers send.
 --- @param body string
---- @return table fields message, code, details, errors: those that the body has
+--- @return table fields message, code, details, errors; nil where the body has none
 local function read_body(body)
   local decoded, problem = core.decode(body)
   if problem then return { message = not body:find("^%s*<") and text_of(body) or nil } end
@@ -205,7 +205,7 @@ function failure.from_response(status, headers, body)
   fields.status = status
   fields.request_id = headers["x-request-id"]
   fields.body = body
-  fields.retry_after = retry.after(headers, dates.now()) -- a call measures it by its driver's clock
+  fields.retry_after = retry.after(headers, dates.now()) -- call.lua replaces it, with the driver's clock
   if status >= 300 and status < 400 and headers.location then
     fields.message = ("HTTP %d: redirects are not followed; this one leads to %s"):format(status, headers.location)
   end

@@ -1,10 +1,10 @@
---- fields.lua: the fields of an item that this library itself needs. They are added to those that the caller selects,
---- and removed from the item before the caller gets it.
+--- fields.lua: adds the fields that this library needs to those that the caller selects, and removes them from the item
+--- before the caller gets it.
 local params = require "retab.params"
 
 local fields = {}
 
---- Returns true if one of the fields is the path, or contains it.
+--- Returns true if one of the selected fields is the path or contains it.
 local function selects(selected, path)
   for _, field in ipairs(selected) do
     if field == path or path:sub(1, #field + 1) == field .. "." then return true end
@@ -20,10 +20,10 @@ local function selects_below(selected, key)
 end
 
 --- Adds paths to the selection of a call.
---- @param options table of the call; without `fields` everything is selected, and nothing is added
+--- @param options table of the call; without `fields`, everything is selected and nothing is added
 --- @param needed string[] paths of one or two keys
 --- @return table options of the request
---- @return table[]|nil added for fields.strip; nil where nothing was added
+--- @return table[]|nil added for fields.strip; nil if nothing was added
 function fields.add(options, needed)
   if not options.fields then return options, nil end
   local extended, added = params.copy(options), {}
@@ -39,8 +39,8 @@ function fields.add(options, needed)
   return extended, added[1] and added or nil
 end
 
---- Removes from an item what fields.add added.
---- @param item any nothing is removed from what is not a table
+--- Removes from an item the fields that fields.add added.
+--- @param item any a value that is not a table is left unchanged
 --- @param added table[]
 function fields.strip(item, added)
   for _, field in ipairs(added) do

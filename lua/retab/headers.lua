@@ -1,7 +1,8 @@
---- headers.lua: the header fields of a response, as a table of strings by lower-case name.
+--- headers.lua: reads the header fields of a response, into a table of strings by lower-case name. It knows nothing of
+--- statuses or bodies.
 local headers = {}
 
---- Adds a field. The values of a name that comes twice are collected in `repeated`.
+--- Adds a field. If its name came before, the values are collected in `repeated`.
 local function add(fields, repeated, name, value)
   local end_byte = value:byte(-1)
   if end_byte == 32 or end_byte == 9 then value = value:match "^.*[^ \t]" or "" end
@@ -14,13 +15,13 @@ local function add(fields, repeated, name, value)
   end
 end
 
---- Reads the lines of a header, without the status line. The values of a name that comes twice are joined with commas.
---- No header takes quadratic time: the pattern of a field is tried at one place in each line.
+--- Reads the lines of a header, without the status line. The values of a repeated name are joined with commas. Long
+--- headers take no quadratic time: the pattern is tried at one place in each line.
 --- @param lines string
 --- @return table<string, string>
 function headers.parse(lines)
   local fields, repeated, place = {}, {}, 1
-  if lines:find "\n[ \t]" then lines = lines:gsub("\r?\n[ \t]+", " ") end -- a value may go on in the next line
+  if lines:find "\n[ \t]" then lines = lines:gsub("\r?\n[ \t]+", " ") end -- a value may continue on the next line
   while place <= #lines do
     local _, last, name, value = lines:find("^([^:\r\n]+):[ \t]*([^\r\n]*)[\r\n]*", place)
     if name then
@@ -34,7 +35,7 @@ function headers.parse(lines)
   return fields
 end
 
---- Reads what a driver or a caller gives as headers.
+--- Reads the headers that a driver or a caller passes.
 --- @param given table|string|nil names in any case, and strings or arrays of strings; or the lines of a header
 --- @return table<string, string>
 function headers.read(given)

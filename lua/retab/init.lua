@@ -14,7 +14,7 @@ local resource = require "retab.resource"
 local task = require "retab.task"
 local url = require "retab.url"
 
--- A missing libcurl is reported here, and not by the first call. In nginx the driver may need none.
+-- A missing libcurl is reported here, not by the first call. In nginx the driver may not need it.
 if not rawget(_G, "ngx") then native.curl() end
 
 local retab = {
@@ -86,7 +86,7 @@ local client_options = {
   { "driver", check_driver },
 }
 
---- Returns an environment variable; nil where it is empty, or where a sandbox has no `os`.
+--- Returns an environment variable; nil if it is empty, or if a sandbox has no `os`.
 local function environment(name)
   local value = os and os.getenv and os.getenv(name)
   return value ~= "" and value or nil
@@ -101,7 +101,7 @@ local function first_variable(...)
   end
 end
 
---- Returns the API key: the option, or the environment's.
+--- Returns the API key: the option, or the environment variable.
 local function find_key(options)
   if options.api_key then return options.api_key end
   local key = environment "RETAB_API_KEY"
@@ -149,17 +149,17 @@ local function host_driver()
   return "blocking"
 end
 
---- Runs a function in a coroutine, for a driver without a spawn of its own.
+--- Runs a function in a coroutine, for a driver that has no `spawn`.
 local function spawn_task(f, ...)
   return task.spawn(nil, f, ...)
 end
 
---- A session is the inside of a client: its options, driver and counters. It is kept apart from the client, so that
---- printing a client's table shows no key.
+--- A session has the options, the driver and the counters of a client. It is kept apart from the client, so that
+--- printing the client's table shows no key.
 local Session = {}
 Session.__index = Session
 
---- Returns the driver. It is created when it is first needed: building requests and parsing responses need none.
+--- Returns the driver. It is created at the first use: building requests and parsing responses need none.
 function Session:driver()
   if not self.driver_table then
     self.driver_table = type(self.driver_option) == "table" and self.driver_option
@@ -210,11 +210,11 @@ local function new_session(given)
     log = log.sink(find_debug(options)),
     driver_option = options.driver,
     stats = { requests = 0, retries = 0, bytes = 0 },
-    tickets = setmetatable({}, { __mode = "k" }), -- of the requests under way
+    tickets = setmetatable({}, { __mode = "k" }), -- of the requests in flight
   }, Session)
 end
 
---- The client's own functions, which take its session.
+--- The functions of a client. They take its session.
 local functions = {}
 
 --- Returns counts since the client was created: attempts sent, retries, bytes of bodies received, connections opened.
@@ -227,7 +227,7 @@ function functions.stats(session)
   }
 end
 
---- Closes the connections and cancels the requests under way. Later calls raise.
+--- Closes the connections and cancels the requests in flight. Later calls raise.
 function functions.close(session)
   session:close()
 end

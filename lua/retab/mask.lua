@@ -1,5 +1,5 @@
---- mask.lua: replaces the API key wherever a text contains it, in every spelling in which a server can repeat it. It
---- knows nothing of errors or requests.
+--- mask.lua: replaces the API key in texts, in every encoding in which a server can repeat it. It knows nothing of
+--- errors or requests.
 local mask = {}
 
 --- Shorter keys are not replaced, because they can be part of ordinary words.
@@ -7,14 +7,14 @@ local shortest_key = 4
 
 local replacement = "***"
 
---- The most bytes that spell one byte of the key in usual text, such as \\\\u002b.
+--- The largest number of bytes that encode one byte of the key in practice, such as \\\\u002b.
 local longest_spelling = 12
 
 local longest_character = 4 -- bytes in UTF-8
 
 local entities = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;", ["'"] = "&apos;" }
 
---- Returns the position at which an encoding of `byte` ends that begins at `position`, or nil. The encodings are
+--- Returns the position of the last byte of an encoding of `byte` that begins at `position`, or nil. The encodings are
 --- backslashes before the byte, \u002b, %2B, %252B (encoded twice), and HTML entities.
 local function match_encoded(text, position, byte)
   local first = text:byte(position)
@@ -44,8 +44,8 @@ local function match_plain(text, position, byte)
   return text:byte(position) == byte and position or nil
 end
 
---- Returns the position at which a key ends that begins at `position`, or nil. Each byte is matched by the function
---- `first`, or else by the function `second`.
+--- Returns the position of the last byte of a key that begins at `position`, or nil. Matches each byte with the
+--- function `first`, or else with `second`.
 local function match_by(text, position, key, first, second)
   for index = 1, #key do
     local byte = key:byte(index)
@@ -56,14 +56,14 @@ local function match_by(text, position, key, first, second)
   return position - 1
 end
 
---- Returns the position at which a key ends that begins at `position`, or nil. It tries both orders, because a key with
---- an ampersand, a percent sign or a backslash can itself look encoded.
+--- Returns the position of the last byte of a key that begins at `position`, or nil. It tries both orders, because a
+--- key with an ampersand, a percent sign or a backslash can itself look encoded.
 local function match_key(text, position, key)
   return match_by(text, position, key, match_encoded, match_plain)
     or match_by(text, position, key, match_plain, match_encoded)
 end
 
---- Returns a pattern of the characters with which a spelling of the key can begin.
+--- Returns a pattern of the characters with which the key, or an encoding of it, can begin.
 local function starts_of(key)
   return "[\\%%&" .. key:sub(1, 1):gsub("%W", "%%%0") .. "]"
 end
@@ -102,8 +102,8 @@ function mask.apply(value, key)
   return masked
 end
 
---- Returns the beginning of a text, with the keys replaced. It reads no more of a long text than it needs. The result
---- does not end in the middle of a key, or of the character at `length`: the caller can cut it there.
+--- Returns the beginning of a text, with the keys replaced. It reads only as much of a long text as it needs. The
+--- caller can cut the result at `length`: neither a key nor a character was cut before this position.
 --- @param text string
 --- @param keys string|string[]|nil
 --- @param length integer
@@ -118,7 +118,8 @@ function mask.beginning(text, keys, length)
   return (mask.apply(text:sub(1, read), keys):sub(1, -margin - 1))
 end
 
---- Returns a copy of headers for a hook. A value that is a key is replaced, however short the key is.
+--- Returns a copy of headers for a hook. Replaces the key in them; a value that is a key is replaced even if the key is
+--- short.
 --- @param headers table
 --- @param keys string[]
 --- @return table

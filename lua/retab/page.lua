@@ -1,4 +1,5 @@
---- page.lua: from a response to a page of items, and from a page to its neighbours.
+--- page.lua: turns a response into a page of items, and requests the pages before and after it. It knows nothing of
+--- walks.
 local core = require "retab.core"
 local failure = require "retab.error"
 local mask = require "retab.mask"
@@ -8,13 +9,14 @@ local response = require "retab.response"
 
 local page = {}
 
---- What each page was requested with: { endpoint, params, options }. Callers see only what the server sent.
+--- The request of each page: { endpoint, params, options }. It is not in the page, whose fields are those that the
+--- server sent.
 local origins = setmetatable({}, { __mode = "k" })
 
 local methods = { __name = "retab.page" }
 methods.__index = methods
 
---- Makes a page of a response.
+--- Creates a page from a response.
 --- @param endpoint table a bound endpoint
 --- @param received table status, headers, body
 --- @param options table of the call: null, fields
@@ -28,7 +30,7 @@ function page.read(endpoint, received, options, keys)
   return setmetatable(value, methods)
 end
 
---- Notes what a page was requested with, so that page:next() and page:prev() work.
+--- Stores the request of a page, so that page:next() and page:prev() work.
 --- @param value retab.Page
 --- @param origin table endpoint, params (checked), options (checked)
 function page.set_origin(value, origin)
@@ -58,7 +60,7 @@ function methods:has_more()
   return self.list_metadata.after ~= nil
 end
 
---- The page on that side, requested with the same filters.
+--- Requests the page at the cursor `name`, with the same filters.
 local function neighbour(self, name, other)
   local origin = origins[self]
   if not origin then params.raise("this page comes from parse: it has no client to request another page with") end
@@ -78,16 +80,16 @@ local function neighbour(self, name, other)
   return page.fetch(origin.endpoint, checked, origin.options)
 end
 
---- The next page.
---- @return retab.Page|nil page nil where there is no more, or with an error
+--- Requests the next page with the same filters.
+--- @return retab.Page|nil page nil if there is none, or with an error
 --- @return string|nil message
 --- @return retab.Error|nil err
 function methods:next()
   return neighbour(self, "after", "before")
 end
 
---- The previous page.
---- @return retab.Page|nil page nil where there is none, or with an error
+--- Requests the previous page with the same filters.
+--- @return retab.Page|nil page nil if there is none, or with an error
 --- @return string|nil message
 --- @return retab.Error|nil err
 function methods:prev()

@@ -1,8 +1,8 @@
 --- params.lua: checks what a caller passes against a declaration, before anything is sent.
 ---
 --- A declaration is an array of entries { name, check }, in the order in which they are sent. An entry may also have
---- required = true, takes_null = true (null is a value and does not mean "not given"), and is_secret = true (messages
---- never quote the value). A check takes a value and returns the value to use, or nil and what is allowed ("must be
+--- required = true, takes_null = true (null is a value and does not mean "omitted"), and is_secret = true (messages
+--- never quote the value). A check takes a value. It returns the value to use, or nil and what is allowed ("must be
 --- ..."). Invalid arguments raise an error that points at the caller's line. It knows nothing of HTTP.
 local core = require "retab.core"
 local dates = require "retab.dates"
@@ -13,14 +13,14 @@ local params = {}
 --- Bytes that no header value may contain (RFC 9110, 5.5); a tab is allowed.
 local control_bytes = "[%z\1-\8\10-\31\127]"
 
---- Bytes of a value that a message quotes.
+--- The largest number of bytes of a value that a message quotes.
 local longest_shown = 60
 
 local debug_library = rawget(_G, "debug") -- a sandbox may lack it
 local library_path = debug_library and debug_library.getinfo(1, "S").source:match("^(.*)params%.lua$")
 
---- Returns the level of the first function outside of this library, as `error` counts levels in the caller of this
---- function.
+--- Returns the level of the first function outside of this library, for a call of `error` in the function that calls
+--- this.
 local function caller_level()
   if not library_path then return 0 end
   local level = 3
@@ -57,7 +57,7 @@ local function distance(a, b)
   return rows[#a][#b]
 end
 
---- Returns the declared name that is most like `name`, or nil where none is near.
+--- Returns the declared name that is most like `name`, or nil if none is similar.
 local function suggest(declaration, name)
   local function plain(word) return (word:lower():gsub("[^%w]", "")) end
   local wanted, best, best_distance = plain(name), nil, math.huge
@@ -78,7 +78,7 @@ local function names_of(declaration)
   return table.concat(names, ", ")
 end
 
---- Returns a text as a message shows it: one line of limited length, without the keys.
+--- Returns a text for a message: one line of limited length, with the keys masked.
 local function shown_text(text, keys)
   for _, key in ipairs(keys or {}) do
     if text == key then return "***" end -- mask.lua does not look for short keys
@@ -88,8 +88,8 @@ local function shown_text(text, keys)
   return (beginning:gsub("%c", function(char) return ("\\%d"):format(char:byte()) end))
 end
 
---- Describes a value in a message. A string can be the API key, passed in the wrong place: it is quoted only where the
---- rules have the keys to mask.
+--- Describes a value in a message. A string can be the API key in the wrong place: it is quoted only if `rules.keys`
+--- has the keys to mask.
 local function describe(value, rules)
   if type(value) == "number" then return tostring(value) end
   if type(value) ~= "string" then return "a " .. type(value) end
@@ -98,7 +98,7 @@ local function describe(value, rules)
   return '"' .. shown_text(value, rules.keys) .. '"'
 end
 
---- Returns true if an unknown name can be quoted: it looks like the name of an option, and not like a key.
+--- Returns true if an unknown name can be quoted, because it looks like the name of an option and not like a key.
 local function is_showable(name)
   return #name <= 32 and name:find("^[%a_]+$") ~= nil and not name:find("[sp]k_")
 end
@@ -194,8 +194,8 @@ function params.one_of(words)
   end
 end
 
---- Returns a check that takes an integer from `least` to `most`, or without an upper bound. A float without a fraction
---- counts as an integer.
+--- Returns a check that takes an integer from `least` to `most`, or of at least `least` if `most` is nil. A float
+--- without a fraction counts as an integer.
 function params.integer(least, most)
   local allowed = most and ("must be an integer from %d to %d"):format(least, most)
     or ("must be an integer of at least %d"):format(least)
@@ -281,7 +281,7 @@ function params.key(value)
 end
 
 --- @param key any
---- @return string|nil problem what is wrong with a key; nil where it can be sent
+--- @return string|nil problem what is wrong with a key; nil if it can be sent
 function params.key_problem(key)
   if type(key) ~= "string" then return "must be a string or a function that returns one" end
   if key == "" then return "must not be empty" end

@@ -1,5 +1,5 @@
---- random.lua: random bytes that differ between processes. Lua's own generator starts with the same seed in each
---- process before 5.4, and reseeding it would change the caller's program.
+--- random.lua: random bytes that differ between processes. Before Lua 5.4, math.random starts with the same seed in
+--- each process, and reseeding it would change the caller's program.
 local dates = require "retab.dates"
 
 local random = {}
@@ -12,8 +12,8 @@ local function from_system(count)
   return bytes and #bytes == count and bytes or nil
 end
 
---- Where no device can be read: math.random, shifted by what differs between processes and calls (the address of a new
---- table, the time), through the generator of Park and Miller, whose products fit a double.
+--- For hosts without such a device: math.random, combined with a seed that differs between processes and calls (the
+--- address of a new table, the time) in the generator of Park and Miller, whose products fit a double.
 local function from_addresses(count)
   local state, bytes = 1, {}
   local seed = tostring({}) .. tostring(dates.now()) .. tostring(os and os.clock and os.clock())

@@ -1,14 +1,14 @@
 --- request.lua: turns checked parameters into method, URL, headers and body. It sends nothing.
 ---
---- A target is what all attempts of a call have in common: { method, url, headers, body, direct, at_most_once,
---- lookup }. The API key is added to each attempt, since a function api_key can return another key each time.
+--- A target is the part that all attempts of a call have in common: { method, url, headers, body, direct, at_most_once,
+--- lookup }. The API key is added to each attempt, because a function api_key can return another key each time.
 local params = require "retab.params"
 local random = require "retab.random"
 local url = require "retab.url"
 
 local request = {}
 
---- Returns a parameter as a query has it.
+--- Returns the text of a parameter in a query.
 local function query_text(value)
   if type(value) == "number" then return ("%d"):format(value) end
   return tostring(value)
@@ -27,14 +27,14 @@ end
 --- Returns the query of a call: the parameters in declared order, then those of the option `query`, sorted by name.
 local function query_of(declared, checked, options)
   local parts, names = {}, {}
-  for _, entry in ipairs(declared) do add(parts, entry[1], checked[entry[1]]) end -- they need no encoding
+  for _, entry in ipairs(declared) do add(parts, entry[1], checked[entry[1]]) end -- declared names need no encoding
   for name in pairs(options.query or {}) do names[#names + 1] = name end
   table.sort(names)
   for _, name in ipairs(names) do add(parts, url.encode(name), options.query[name]) end
   return parts[1] and "?" .. table.concat(parts, "&") or ""
 end
 
---- Encodes a table as JSON with lua-cjson, or in a Neovim without it with vim.json.
+--- Encodes a table as JSON, with lua-cjson or, in Neovim, with vim.json.
 local function encode_json(value)
   local ok, cjson = pcall(require, "cjson.safe")
   if ok then return assert(cjson.encode(value)) end
@@ -69,7 +69,7 @@ function request.target(endpoint, checked, options)
   return target
 end
 
---- Returns the API key of the next attempt. Raises where a function returns something that cannot be sent.
+--- Returns the API key of the next attempt. Raises if a function returns something that cannot be sent.
 --- @return string
 function request.key(session, options)
   local key = options.api_key or session.api_key
@@ -82,10 +82,10 @@ function request.key(session, options)
   return key
 end
 
---- Returns the keys to mask outside of an attempt: the client's own, that of the call, and the one that was sent last.
+--- Returns the keys to mask outside of an attempt: the client's, the call's, and the key that was sent last.
 --- @param session table
 --- @param options any the options of a call, not checked yet
---- @return string[] keys none where a function returns them and was not called yet
+--- @return string[] keys without those of a function that was not called yet
 function request.known_keys(session, options)
   local keys = {}
   local own = type(options) == "table" and options.api_key
@@ -95,7 +95,7 @@ function request.known_keys(session, options)
   return keys
 end
 
---- What to do about a key that the server refuses.
+--- Returns what to do about a key that the server refuses.
 --- @param session table
 --- @return string
 function request.key_hint(session)
@@ -103,8 +103,8 @@ function request.key_hint(session)
     :format(session.auth == "bearer" and "api-key" or "bearer")
 end
 
---- Builds one attempt, which any HTTP client can send. Header names are compared in any case. A call's headers win over
---- the client's, and these over the library's; the key's own header wins over all.
+--- Builds the request of one attempt, for any HTTP client. The case of header names does not matter. Headers of the
+--- call replace those of the client, and these replace the library's. The header of the key cannot be replaced.
 --- @param session table
 --- @param target table
 --- @param options table headers

@@ -1,6 +1,6 @@
 --- resource.lua: binds the declaration of a resource (resources/) to a client. A list endpoint becomes the functions
 --- list, iter, pages, all, request and parse; endpoints of one object become get, create, cancel and wait. A new
---- endpoint is one new declaration: method, path and parameters, nothing else.
+--- endpoint needs only a declaration: method, path and parameters. It knows nothing of HTTP.
 local dates = require "retab.dates"
 local failure = require "retab.error"
 local headers = require "retab.headers"
@@ -39,7 +39,7 @@ local wait_options = params.join(call_options, {
 local Endpoint = {}
 Endpoint.__index = Endpoint
 
---- Returns the declarations of the parameters that every list has after its filters.
+--- Returns the declarations of the parameters that every list has. They follow its filters.
 local function paging_params(declaration)
   local paging = {
     { "before", params.text },
@@ -109,7 +109,7 @@ end
 for _, kind in ipairs { "iter", "pages", "all" } do
   list[kind] = function(endpoint, given, given_options)
     local checked, options = endpoint:check(given, given_options, walk_options)
-    return require("retab.walk")[kind](endpoint, checked, options) -- a program of one page never loads it
+    return require("retab.walk")[kind](endpoint, checked, options) -- a program of one page does not load it
   end
 end
 
@@ -157,13 +157,13 @@ local function id_of(given)
   return check_id(given.id)
 end
 
---- Sends a request by id.
+--- Requests the object with an id.
 local function fetch_by_id(endpoint, id, given_options)
   local checked, options = { id = check_id(id) }, params.check(call_options, given_options, "option")
   return response.fetch(endpoint, checked, options, response.read_object)
 end
 
---- Sends a request by parameters.
+--- Requests the object that parameters describe.
 local function fetch_by_params(endpoint, given, given_options)
   local checked, options = endpoint:check(given, given_options, call_options)
   return response.fetch(endpoint, checked, options, response.read_object)

@@ -8,7 +8,7 @@ local response = {}
 
 local longest_excerpt = 80 -- bytes of a body that is not JSON, in a message
 
---- Returns true for the media types of JSON; no content type counts as JSON.
+--- Returns true for the media types of JSON. A response without a content type counts as JSON.
 local function is_json(content_type)
   local media = content_type:lower():match("^%s*([^;%s]*)")
   return media == "" or media == "application/json" or media == "text/json"

@@ -1,5 +1,4 @@
---- retry.lua: decides if and when a failed attempt is repeated. It sends nothing and does not wait: the time is a
---- parameter.
+--- retry.lua: decides if and when a failed attempt is repeated. It does not send or wait: the time is a parameter.
 local dates = require "retab.dates"
 local random = require "retab.random"
 
@@ -9,7 +8,7 @@ local first_delay = 0.5 -- seconds; doubled for each further attempt
 local longest_delay = 8 -- seconds
 local jitter = 0.25 -- up to this fraction of a delay is taken off at random, so that clients do not retry all at once
 
---- Seconds. Where a server asks for a longer delay, the caller gets the error at once.
+--- The longest delay that a server can ask for, in seconds. If it asks for more, the call fails at once.
 local longest_obeyed = 120
 
 local retried = {
@@ -24,9 +23,9 @@ function retry.helps(status)
   return retried[status] or false
 end
 
---- The delay that the server asks for.
+--- Returns the delay that the server asks for.
 --- @param headers table|nil of the response, names in lower case
---- @param now number|nil epoch seconds; without them a date says nothing
+--- @param now number|nil epoch seconds; without them, dates are ignored
 --- @return number|nil seconds
 function retry.after(headers, now)
   local milliseconds = headers and tonumber((headers["retry-after-ms"] or ""):match("^%s*(%d+%.?%d*)%s*$"))
@@ -39,8 +38,8 @@ function retry.after(headers, now)
   return date and now and math.max(0, date - now) or nil
 end
 
---- Seconds until the next attempt.
---- @param failures number how many attempts failed before this one: 0 at the first
+--- Returns the delay before the next attempt.
+--- @param failures number the number of attempts that failed before this one: 0 for the first
 --- @param status number|string an HTTP status, or the kind of a failure without one
 --- @param headers table|nil of the response, names in lower case
 --- @param now number|nil epoch seconds

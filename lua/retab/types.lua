@@ -19,7 +19,7 @@
 ---@field null lightuserdata JSON null as a value: the same as `cjson.null` and `ngx.null`
 local retab = {}
 
---- Creates a client. It sends nothing. Invalid options and a missing API key raise an error at your line.
+--- Creates a client. It sends nothing. Invalid options and a missing API key raise an error that points at your line.
 ---
 --- ```lua
 --- local client = retab.new()                       -- with the key of RETAB_API_KEY
@@ -51,11 +51,11 @@ function retab.is_error(value) end
 ---@field deadline? number seconds for a whole call with its retries; default none
 ---@field max_retries? integer attempts after the first one; default 2
 ---@field max_body_bytes? integer largest body of a response after decompression; default 64 MiB
----@field max_connections? integer connections open at a time; further calls wait their turn; default 8
+---@field max_connections? integer connections open at a time; further requests wait; default 8
 ---@field null? any what JSON null becomes; default nil: the field is absent
----@field user_agent? string is sent after the library's own
----@field headers? table<string, string> sent with every request; they win over all headers but the key's own
----@field proxy? string URL; default the environment's. Plain http to this machine uses it only with `allow_http`
+---@field user_agent? string sent after that of the library
+---@field headers? table<string, string> sent with every request; they replace all headers but that of the key
+---@field proxy? string URL; default that of the environment. Plain http to this machine uses it only with `allow_http`
 ---@field ca_file? string PEM file; only its certificates are trusted; default `SSL_CERT_FILE`, the system's
 ---@field ca_path? string directory of certificates; default `SSL_CERT_DIR`, the system's
 ---@field on_request? fun(event: retab.RequestEvent) called before each attempt; its errors are ignored
@@ -100,7 +100,7 @@ local Client = {}
 ---@return retab.Stats
 function Client:stats() end
 
---- Closes the connections and cancels the requests under way, which return an error of kind `cancelled`. Later calls
+--- Closes the connections and cancels the requests in flight, which return an error of kind `cancelled`. Later calls
 --- raise "client is closed".
 ---
 --- ```lua
@@ -131,7 +131,7 @@ function Client:spawn(f, ...) end
 ---@field timeout? number seconds for one attempt; default the client's
 ---@field deadline? number seconds for the call with its retries; default the client's
 ---@field max_retries? integer default the client's
----@field headers? table<string, string> they win over the client's
+---@field headers? table<string, string> they replace those of the client
 ---@field query? table<string, retab.QueryValue|retab.QueryValue[]> parameters that this library does not know yet; the
 ---name of an array is repeated for each value
 ---@field null? any what JSON null becomes; default the client's
@@ -144,8 +144,8 @@ function Client:spawn(f, ...) end
 ---@field max_items? integer items in total, at least 1
 ---@field max_pages? integer pages in total, at least 1
 ---@field prefetch? integer pages requested ahead; default 1, 0 is off
----@field parallel? integer requests in flight over slices of a date range; runs only. It needs `from_date`. Runs come
----ordered by `timing.created_at`, each once
+---@field parallel? integer requests in flight over slices of a date range; runs only. It needs `from_date`. Runs are
+---ordered by `timing.created_at`, without duplicates
 
 ---@class retab.WaitOptions: retab.CallOptions
 ---@field interval? number seconds between two requests; default 2
@@ -177,10 +177,11 @@ function Client:spawn(f, ...) end
 
 ---@class retab.CreateParams
 ---@field experiment_id string
----@field workflow_id? string default: the experiment's; another workflow is a 404
----@field plan_token? string of a preview of the run; refused when the plan has changed
+---@field workflow_id? string default: the experiment's; another workflow returns 404
+---@field plan_token? string of a preview of the run; refused if the plan has changed
 
---- Experiment runs. Failures are returned as `nil, message, err`; invalid arguments raise an error at your line.
+--- Experiment runs. Failures are returned as `nil, message, err`; invalid arguments raise an error that points at your
+--- line.
 ---@class retab.Runs
 local Runs = {}
 
@@ -244,8 +245,8 @@ function Runs.all(params, options) end
 ---@return retab.Error|nil err
 function Runs.get(id, options) end
 
---- Polls a run until its status is completed, error or cancelled. Failures that can pass, and two 404s in a row, are
---- tolerated. After the deadline the error is of kind `timeout`, and `err.run` is the run as it was seen last.
+--- Polls a run until its status is completed, error or cancelled. It continues after failures that can pass, and after
+--- two 404s in a row. After the deadline the error is of kind `timeout`, and `err.run` is the last run received.
 ---
 --- ```lua
 --- local run, message, err = runs.wait("exprun_1", { deadline = 3600, on_update = function(now)
@@ -259,8 +260,8 @@ function Runs.get(id, options) end
 ---@return retab.Error|nil err
 function Runs.wait(id, options) end
 
---- Starts a run. The request is repeated only where the server cannot have acted: nothing was sent, or the status is
---- 429. Where a run may exist although the call failed, `err.retryable` is false and the message says what to look up.
+--- Starts a run. The request is repeated only if the server cannot have acted: nothing was sent, or the status is 429.
+--- If a run may exist although the call failed, `err.retryable` is false and the message says what to look up.
 ---
 --- ```lua
 --- local run, message, err = runs.create { experiment_id = "exp_abc" }
@@ -273,7 +274,7 @@ function Runs.wait(id, options) end
 ---@return retab.Error|nil err
 function Runs.create(params, options) end
 
---- Cancels a run and its results. Cancelling twice is harmless. A run that is completed or in error is a 404.
+--- Cancels a run and its results. Cancelling twice is harmless. A run that is completed or ended in error returns 404.
 ---
 --- ```lua
 --- local cancelled, message = runs.cancel "exprun_1"
@@ -418,7 +419,7 @@ function Results.parse(status, headers, body, options) end
 ---@class retab.Metrics
 local Metrics = {}
 
---- Requests the metrics of a run. Stale and absent metrics are values, not errors: look at `kind`.
+--- Requests the metrics of a run. Stale and missing metrics are returned as values, not as errors: check `kind`.
 ---
 --- ```lua
 --- local metrics, message, err = client.workflows.experiments.metrics.get { run_id = "exprun_1" }
@@ -559,7 +560,7 @@ function Page:has_more() end
 --- local following, message, err = page:next()
 --- if err then return nil, message end
 --- ```
----@return retab.Page|nil page nil where there is no more, or with an error
+---@return retab.Page|nil page nil if there is none, or with an error
 ---@return string|nil message
 ---@return retab.Error|nil err
 function Page:next() end
@@ -569,7 +570,7 @@ function Page:next() end
 --- ```lua
 --- local previous, message, err = page:prev()
 --- ```
----@return retab.Page|nil page nil where there is none, or with an error
+---@return retab.Page|nil page nil if there is none, or with an error
 ---@return string|nil message
 ---@return retab.Error|nil err
 function Page:prev() end
@@ -590,7 +591,7 @@ function Page:prev() end
 -- ---- walks ----
 
 ---@class retab.Walk
----@field cursor? string id of the last item handed out: pass it as `after` to resume, nothing is lost or repeated
+---@field cursor? string id of the last item returned: pass it as `after` to resume without losing or repeating items
 local Walk = {}
 
 --- Ends the walk and cancels prefetched requests. Leaving a loop does the same: at once on Lua 5.4, at the next
@@ -601,7 +602,7 @@ local Walk = {}
 --- ```
 function Walk:close() end
 
---- An iterator over items. It is callable itself: `for run in it do`.
+--- An iterator over items, which can be called: `for run in it do`.
 ---@class retab.Iterator: retab.Walk
 ---@overload fun(): table?
 local Iterator = {}
@@ -617,7 +618,7 @@ local Iterator = {}
 ---@return retab.Error|nil err
 function Iterator:next() end
 
---- An iterator over pages. It is callable itself: `for page in it do`.
+--- An iterator over pages, which can be called: `for page in it do`.
 ---@class retab.PageIterator: retab.Walk
 ---@overload fun(): retab.Page?
 local PageIterator = {}
@@ -691,7 +692,7 @@ function PageIterator:next() end
 ---@field lifecycle retab.Lifecycle
 ---@field [string] any
 
---- Where a run or a result stands. `status` decides which other fields it can have.
+--- The state of a run or a result. `status` decides which other fields it can have.
 ---@alias retab.Lifecycle retab.PlainLifecycle|retab.ErrorLifecycle|retab.CancelledLifecycle
 
 ---@class retab.PlainLifecycle
@@ -901,24 +902,24 @@ function PageIterator:next() end
 ---| "cursor_loop" # the server repeats its cursors
 ---| "cancelled" # the caller closed the client
 
---- An error object. `tostring(err)` is several lines for a person. The key appears nowhere in it.
+--- An error object. `tostring(err)` is several lines for a person. The key is in none of its fields.
 ---@class retab.Error
 ---@field kind retab.ErrorKind
 ---@field message string one line for a person, at most 500 bytes
 ---@field hint? string what to do about it
 ---@field status? integer of HTTP
----@field code? string|integer the server's
----@field details? any the server's
+---@field code? string|integer code of the server
+---@field details? any details of the server
 ---@field errors? table the server's list of what is wrong
 ---@field request_id? string the header `x-request-id`; quote it when you report a problem
 ---@field method? string
 ---@field url? string
----@field body? string the response's body, cut at 64 KiB
+---@field body? string body of the response, cut at 64 KiB
 ---@field attempts? integer attempts that were sent
----@field retryable boolean true if another attempt can help; false where a `create` may have acted
+---@field retryable boolean true if another attempt can help; false if a `create` may have acted
 ---@field retry_after? number seconds that the server asks to wait
 ---@field cursor? string what to pass as `after` to resume a walk; nil before the first item
----@field run? retab.Run of a failed `wait`: the run as it was seen last
+---@field run? retab.Run of a failed `wait`: the last run received
 
 -- ---- drivers ----
 
@@ -944,7 +945,7 @@ function PageIterator:next() end
 ---@field body? string
 ---@field timeout number seconds for the attempt
 ---@field connect_timeout number seconds to connect, at most `timeout`
----@field expires number seconds that the call has left, waiting for a connection included; can be infinite
+---@field expires number seconds for the attempt and any wait for a connection; can be infinite
 ---@field max_body_bytes integer largest body of the response after decompression
 ---@field direct boolean no proxy, whatever the environment or the options say
 
@@ -973,7 +974,7 @@ local core = {}
 --- ```
 ---@param text string
 ---@param options? retab.DecodeOptions
----@return any value nil with a message where the text is not JSON
+---@return any value nil with a message if the text is not JSON
 ---@return string|nil message
 ---@return integer|nil position of the first error, in bytes from 1
 function core.decode(text, options) end

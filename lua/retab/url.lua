@@ -1,4 +1,4 @@
---- url.lua: checks base URLs, and percent-encodes (RFC 3986). It sends nothing.
+--- url.lua: checks base URLs, and percent-encodes texts (RFC 3986). It sends nothing.
 local url = {}
 
 --- Returns true for a host name or address that never leaves this machine.
@@ -20,10 +20,10 @@ local function split_authority(authority)
 end
 
 --- Checks a base URL and normalizes it: scheme and host in lower case, no trailing slash, no version at its end. The
---- messages never quote it: it can hold a secret.
+--- messages never quote the URL, because it can hold a secret.
 --- @param text string such as "https://api.retab.com" or "http://localhost:8080/proxy/v1/"
 --- @param allow_http boolean|nil plain http is allowed to any host
---- @return string|nil base nil where it is refused
+--- @return string|nil base nil if it is refused
 --- @return string|nil problem one line, such as "it has no scheme, expected https://HOST"
 function url.base(text, allow_http)
   if text:find("[%z\1-\32\127]") then return nil, "it has a space or a control character" end
@@ -46,7 +46,7 @@ function url.base(text, allow_http)
   return scheme .. "://" .. host .. (port ~= "" and ":" .. port or "") .. path
 end
 
---- Returns true for plain http to this machine: such a request must not go through a proxy, which would read the key.
+--- Returns true for plain http to this machine. Such a request must not go through a proxy, which would read the key.
 --- @param base string as url.base returns it
 --- @return boolean
 function url.is_plain_loopback(base)

@@ -1,5 +1,5 @@
---- wait.lua: polls one object until its status is terminal. It sends one request at a time, and goes on after failures
---- that a later request can overcome.
+--- wait.lua: polls one object until its status is terminal. It sends one request at a time, and continues after
+--- failures that a later request can overcome.
 local failure = require "retab.error"
 local fields = require "retab.fields"
 local params = require "retab.params"
@@ -8,13 +8,13 @@ local response = require "retab.response"
 
 local wait = {}
 
-local default_interval = 2 -- seconds between two looks
+local default_interval = 2 -- seconds between two requests
 local default_deadline = 600 -- seconds for the whole wait
 
---- The number of 404 responses in a row that are tolerated: a server can need a moment to find a new object.
+--- The number of 404 responses in a row that are tolerated, because a server can need a moment to find a new object.
 local most_not_found = 2
 
---- The value at a path of one or two keys; nil where there is none.
+--- Returns the value at a path of one or two keys; nil if there is none.
 local function value_at(object, path)
   local parent, key = path:match("^([^.]+)%.(.+)$")
   if not parent then return object[path] end
@@ -23,7 +23,7 @@ local function value_at(object, path)
   return holder[key]
 end
 
---- The status and the counts as one text: on_update is called where it changes.
+--- Returns the status and the counts as one text: on_update is called when it changes.
 local function snapshot_of(object, rule)
   local parts = { tostring(value_at(object, rule.status)) }
   for index, name in ipairs(rule.counts) do parts[index + 1] = tostring(object[name]) end
@@ -36,15 +36,15 @@ local function paths_of(rule)
   return paths
 end
 
---- Completes the fields of an error by what was seen last, and makes the object.
+--- Adds the last object to the fields of an error, and creates the error object.
 local function fail(self, known)
   known.run = self.last
   local err = failure.new(known, request.known_keys(self.endpoint.session, self.options))
   return nil, err.message, err
 end
 
---- The error of a wait whose deadline passed.
---- @param err retab.Error|nil what the last request failed with
+--- Returns the error of a wait whose deadline passed.
+--- @param err retab.Error|nil the error of the last request
 local function timed_out(self, err)
   local message = ("the run did not end within %g s"):format(self.deadline)
   if self.status ~= nil then message = ("%s: its status is %s"):format(message, tostring(self.status)) end
@@ -56,7 +56,7 @@ local function timed_out(self, err)
   })
 end
 
---- Notes a response, and calls on_update where something changed. Returns true if the status is terminal.
+--- Stores the object of a response, and calls on_update if something changed. Returns true if the status is terminal.
 local function note(self, object)
   self.status = value_at(object, self.rule.status)
   local is_over = self.rule.terminal[self.status] or false
@@ -70,7 +70,7 @@ local function note(self, object)
   return is_over
 end
 
---- Returns true if the wait goes on after this failure.
+--- Returns true if the wait continues after this failure.
 local function is_tolerated(self, err)
   if err.status ~= 404 then
     self.not_found = 0
@@ -87,7 +87,7 @@ end
 --- @param options table of the call; interval, deadline (seconds), on_update
 --- @return table|nil object
 --- @return string|nil message
---- @return retab.Error|nil err kind `timeout` after the deadline; err.run is the object as it was seen last
+--- @return retab.Error|nil err kind `timeout` after the deadline; err.run is the last object received
 function wait.run(endpoint, rule, id, options)
   local session = endpoint.session
   local driver = session:driver()
@@ -96,21 +96,21 @@ function wait.run(endpoint, rule, id, options)
     deadline = options.deadline or default_deadline, not_found = 0,
   }
   local interval, ends = options.interval or default_interval, driver.now() + self.deadline
-  local look_options
-  look_options, self.added = fields.add(params.copy(options), paths_of(rule))
+  local poll_options
+  poll_options, self.added = fields.add(params.copy(options), paths_of(rule))
   local left = self.deadline
   while true do
-    look_options.deadline = left
-    local object, _, err = response.fetch(endpoint, { id = id }, look_options, response.read_object)
+    poll_options.deadline = left
+    local object, _, err = response.fetch(endpoint, { id = id }, poll_options, response.read_object)
     if object and note(self, object) then return object end
     local now = driver.now()
     if err and not is_tolerated(self, err) then return fail(self, err) end
     local pause = math.max(interval, err and err.retry_after or 0)
     if now + pause >= ends then return timed_out(self, err) end
-    if not session.closed then driver.sleep(pause) end -- it ends early when the client is closed
+    if not session.closed then driver.sleep(pause) end -- closing the client ends it early
     if session.closed then return fail(self, { kind = "cancelled", message = "client is closed" }) end
     left = ends - driver.now()
-    if left <= 0 then return timed_out(self, err) end -- it slept longer than asked
+    if left <= 0 then return timed_out(self, err) end -- the driver slept too long
   end
 end
 
