@@ -56,11 +56,11 @@ local function describe_module(name, opener)
     return shared_object(name)
   end
 
-  it("exports the function that opens it and nothing else", function()
+  it("exports only the function that opens it", function()
     assert.same({ opener }, symbols(path(), "--defined-only"))
   end)
 
-  it("exports nothing else from a compiler without any flags", function()
+  it("exports nothing else if it is compiled without flags", function()
     path()
     local directory, remove = interpreter.directory()
     local half = name:match "%.(.*)$"
@@ -123,7 +123,7 @@ describe("the compiler's flags of a release", function()
 end)
 
 describe("the version", function()
-  it("has one place, csrc/version.h, which CMake and the library read", function()
+  it("is defined only in csrc/version.h, which CMake and the library read", function()
     local file = assert(io.open "csrc/version.h")
     local version = file:read("*a"):match 'RETAB_VERSION "(.-)"'
     file:close()

@@ -34,8 +34,8 @@ local function ratio_of(delay, attempt)
   return delay / math.min(8, 0.5 * 2 ^ attempt)
 end
 
-describe("a retry", function()
-  it("follows 408, 429, 500, 502, 503 and 504, and no other status", function()
+describe("a call", function()
+  it("retries after 408, 429, 500, 502, 503 and 504, and after no other status", function()
     local retried = { [408] = true, [429] = true, [500] = true, [502] = true, [503] = true, [504] = true }
     for _, range in ipairs { { 300, 308 }, { 400, 431 }, { 451, 451 }, { 500, 511 }, { 520, 530 }, { 599, 599 } } do
       for status = range[1], range[2] do
@@ -52,7 +52,7 @@ describe("a retry", function()
     end
   end)
 
-  it("follows timeouts and connection failures, and no other kind", function()
+  it("retries after timeouts and connection failures, and after no other kind", function()
     for kind, retried in pairs { timeout = true, connection = true, tls = false, decode = false, too_large = false,
       cancelled = false } do
       local runs, driver = new(always { failure = { kind = kind, message = "it broke" } })
@@ -65,7 +65,7 @@ describe("a retry", function()
     end
   end)
 
-  it("does not follow a response that is not a page", function()
+  it("does not retry after a response that is not a page", function()
     local runs, driver = new { { status = 200, headers = { ["Content-Type"] = "text/html" }, body = "<p>" } }
     local _, _, err = runs.list {}
     assert.equal("decode", err.kind)
@@ -74,7 +74,7 @@ describe("a retry", function()
     assert.equal(1, err.attempts)
   end)
 
-  it("sends the same request again", function()
+  it("retries with the same request", function()
     local runs, driver = new { scripted.status(503), scripted.status(500), page }
     assert(runs.list { experiment_id = "exp_1", limit = 7 })
     for _, request in ipairs(driver.sent) do
@@ -86,7 +86,7 @@ describe("a retry", function()
     assert.equal(3, #driver.sent)
   end)
 
-  it("ends with the first page, without an error", function()
+  it("returns the first page that it receives, without an error", function()
     local runs, driver = new { { failure = { kind = "connection", message = "reset" } }, page }
     local got, message, err = runs.list {}
     assert.equal("run_1", got.data[1].id)
@@ -95,7 +95,7 @@ describe("a retry", function()
     assert.equal(2, #driver.sent)
   end)
 
-  it("happens up to max_retries times, the call's option or else the client's", function()
+  it("retries up to max_retries times, by its own option or else the client's", function()
     for _, case in ipairs { { nil, nil, 3 }, { 0, nil, 1 }, { 4, nil, 5 }, { 0, 2, 3 }, { 5, 0, 1 } } do
       local runs, driver = new(always(scripted.status(500)), { max_retries = case[1] })
       local _, _, err = runs.list({}, { max_retries = case[2] })
@@ -104,7 +104,7 @@ describe("a retry", function()
     end
   end)
 
-  it("that fails returns the last error, not the first", function()
+  it("returns the error of the last attempt, not of the first", function()
     local runs = new { scripted.status(500), scripted.status(502), scripted.status(404) }
     local _, message, err = runs.list {}
     assert.equal("this is a 404", message)
@@ -114,7 +114,7 @@ describe("a retry", function()
   end)
 end)
 
-describe("a delay", function()
+describe("the delay before a retry", function()
   it("doubles from half a second up to eight, jittered to 75 to 100 %", function()
     local least, most = math.huge, -math.huge
     for _ = 1, 20 do
@@ -137,7 +137,7 @@ describe("a delay", function()
     return driver.slept[1], got, err, #driver.sent
   end
 
-  it("follows the seconds of Retry-After, in any case of the name", function()
+  it("is the number of seconds in Retry-After, in any case of the name", function()
     assert.equal(7, (first_delay { ["Retry-After"] = "7" }))
     assert.equal(7, (first_delay { ["retry-after"] = "7" }))
     assert.equal(0, (first_delay { ["RETRY-AFTER"] = "0" }))
@@ -145,13 +145,13 @@ describe("a delay", function()
     assert.equal(120, (first_delay { ["retry-after"] = "120" }))
   end)
 
-  it("follows Retry-After-Ms rather than Retry-After", function()
+  it("is taken from Retry-After-Ms rather than from Retry-After", function()
     assert.equal(0.25, (first_delay { ["retry-after-ms"] = "250" }))
     assert.equal(0.25, (first_delay { ["Retry-After-Ms"] = "250", ["Retry-After"] = "90" }))
     assert.equal(120, (first_delay { ["retry-after-ms"] = "120000" }))
   end)
 
-  it("follows the date of Retry-After, by the driver's clock", function()
+  it("ends at the date in Retry-After, by the driver's clock", function()
     assert.equal(20, (first_delay { ["Retry-After"] = "Thu, 28 May 2026 20:27:00 GMT" }))
     assert.equal(20, (first_delay { ["Retry-After"] = "Thursday, 28-May-26 20:27:00 GMT" }))
     assert.equal(20, (first_delay { ["Retry-After"] = "Thu May 28 20:27:00 2026" }))
@@ -159,13 +159,13 @@ describe("a delay", function()
     assert.equal(120, (first_delay { ["Retry-After"] = "Thu, 28 May 2026 20:28:40 GMT" }))
   end)
 
-  it("follows Retry-After with a 503, too", function()
+  it("is taken from Retry-After of a 503, too", function()
     local runs, driver = new { scripted.status(503, { ["retry-after"] = "11" }), page }
     assert(runs.list {})
     assert.same({ 11 }, driver.slept)
   end)
 
-  it("is the default one where Retry-After is not valid", function()
+  it("is the default if Retry-After is not valid", function()
     for _, text in ipairs { "", "soon", "-5", "1e2x", "Thu, 99 May 2026 20:27:00 GMT", "nan", "inf", "0x10" } do
       local delay, got = first_delay { ["Retry-After"] = text }
       assert.is_truthy(got, text)
@@ -175,7 +175,7 @@ describe("a delay", function()
     assert.equal(3, delay)
   end)
 
-  it("beyond 120 s is not begun: the error returns at once, with retry_after", function()
+  it("is at most 120 s: if the server asks for more, the error returns at once, with retry_after", function()
     for _, case in ipairs {
       { { ["Retry-After"] = "121" }, 121 },
       { { ["Retry-After"] = "86400" }, 86400 },
@@ -193,7 +193,7 @@ describe("a delay", function()
     end
   end)
 
-  it("that the server asked for is in retry_after after the last attempt", function()
+  it("is in retry_after of the error after the last attempt, if the server asked for it", function()
     local runs = new(always(scripted.status(429, { ["retry-after"] = "2" })))
     local _, _, err = runs.list {}
     assert.equal(2, err.retry_after)
@@ -204,7 +204,7 @@ describe("a delay", function()
 end)
 
 describe("the deadline", function()
-  it("is never passed by a wait: the last error returns", function()
+  it("is not exceeded by a delay: the last error is returned instead", function()
     local runs, driver = new(always { status = 503, takes = 1 }, { max_retries = 50, deadline = 3 })
     local began = driver.clock
     local _, _, err = runs.list {}
@@ -226,7 +226,7 @@ describe("the deadline", function()
     assert.same({ 30 }, driver.slept)
   end)
 
-  it("cuts a transfer, which is then of kind timeout", function()
+  it("ends a transfer with an error of kind timeout", function()
     local runs, driver = new(always { status = 200, takes = 1000 }, { deadline = 5 })
     local began = driver.clock
     local _, _, err = runs.list {}
@@ -236,7 +236,7 @@ describe("the deadline", function()
     assert.equal(1, err.attempts)
   end)
 
-  it("bounds each attempt by the time that is left, and by timeout", function()
+  it("limits each attempt to the time that is left, and to timeout", function()
     local runs, driver = new({
       { failure = { kind = "connection", message = "reset" }, takes = 4 }, { status = 200, takes = 1000 },
     }, { deadline = 10, timeout = 6 })
@@ -251,7 +251,7 @@ describe("the deadline", function()
     assert.is_true(math.abs(driver.clock - began - 10) < 1e-6)
   end)
 
-  it("bounds a call whatever the server sends", function()
+  it("limits a call whatever the server sends", function()
     math.randomseed(11)
     for _ = 1, scripted.times(200) do
       local deadline = math.random() * 20
@@ -268,7 +268,7 @@ describe("the deadline", function()
     end
   end)
 
-  it("does not exist by default", function()
+  it("is not set by default", function()
     local runs, driver = new(always { status = 503, takes = 60 }, { max_retries = 30 })
     runs.list {}
     assert.equal(31, #driver.sent)
@@ -276,7 +276,7 @@ describe("the deadline", function()
 end)
 
 describe("an option of a call", function()
-  it("wins over the client's", function()
+  it("overrides that of the client", function()
     local runs, driver = new(always(page), { timeout = 7, headers = { ["X-Team"] = "a", ["X-Kept"] = "k" } })
     assert(runs.list {})
     assert(runs.list({}, { timeout = 3, headers = { ["x-team"] = "b" } }))
@@ -302,7 +302,7 @@ describe("an option of a call", function()
 end)
 
 describe("the headers", function()
-  it("are the key, the user agent and what is accepted", function()
+  it("are Api-Key, User-Agent and Accept", function()
     local runs, driver = new(always(page))
     assert(runs.list {})
     assert.same({ ["api-key"] = key, ["user-agent"] = "retab-lua/" .. retab._VERSION, accept = "application/json" },
@@ -316,7 +316,7 @@ describe("the headers", function()
     assert.is_truthy(headers["user-agent"]:find("nightly/2", 1, true))
   end)
 
-  it("of a caller win, in any case of their names", function()
+  it("are overridden by those of the caller, in any case of their names", function()
     local runs, driver = new(always(page), { headers = { ["user-AGENT"] = "mine", ACCEPT = "application/vnd.x+json" } })
     assert(runs.list {})
     assert(runs.list({}, { headers = { Accept = "text/json" } }))
@@ -326,7 +326,7 @@ describe("the headers", function()
     assert.equal("text/json", second.accept)
   end)
 
-  it("of a caller never replace the key's own", function()
+  it("of a caller never replace that of the key", function()
     for _, name in ipairs { "Api-Key", "api-key", "API-KEY" } do
       local runs, driver = new(always(page), { headers = { [name] = "intruder" } })
       assert(runs.list({}, { headers = { [name] = "another" } }))
@@ -357,7 +357,7 @@ describe("a key from a function", function()
     end
   end)
 
-  it("that cannot be sent raises at the caller's line", function()
+  it("raises at the caller's line if it cannot be sent", function()
     for _, bad in ipairs { "", "two\nlines", 12, false } do
       local runs, driver = new({}, { api_key = function() return bad end })
       local ok, message = pcall(function() return runs.list {} end)
@@ -367,7 +367,7 @@ describe("a key from a function", function()
     end
   end)
 
-  it("that raises passes its error to the caller", function()
+  it("raises the error of the function", function()
     local problem = {}
     local runs = new({}, { api_key = function() error(problem) end })
     local ok, raised = pcall(runs.list, {})
@@ -377,7 +377,7 @@ describe("a key from a function", function()
 end)
 
 describe("the key", function()
-  it("is nowhere in an error, whatever the response repeats", function()
+  it("is not in an error, whatever the response repeats", function()
     local bodies = {
       ('{"detail":"no such key %s"}'):format(key), ('{"detail":{"message":"%s?","code":"%s"}}'):format(key, key),
       ('{"detail":[{"loc":["header"],"msg":"bad %s","type":"t"}]}'):format(key), key, ("<p>%s</p>"):format(key),
@@ -525,7 +525,7 @@ describe("a hook", function()
     assert.same(driver.slept, delays)
   end)
 
-  it("that raises does not break the call", function()
+  it("can raise without breaking the call", function()
     local called = 0
     local function hook()
       called = called + 1
@@ -536,7 +536,7 @@ describe("a hook", function()
     assert.equal(5, called)
   end)
 
-  it("that changes its table changes nothing that is sent or returned", function()
+  it("cannot change what is sent or returned", function()
     for _, secret in ipairs { key, "k9" } do
       local function hook(event)
         for name in pairs(event.headers or {}) do event.headers[name] = nil end
@@ -580,7 +580,7 @@ describe("an error", function()
     assert.is_truthy(text:find("\n", 1, true))
   end)
 
-  it("of a response that is not a page has kind decode", function()
+  it("is of kind decode if the response is not a page", function()
     local runs = new { { status = 200, headers = { ["content-type"] = "text/html", ["x-request-id"] = "req_7" },
       body = "<html>" } }
     local _, _, err = runs.list { limit = 1 }
@@ -600,7 +600,7 @@ describe("an error", function()
     assert.is_true(#tostring(err) < 4000)
   end)
 
-  it("can come from a driver as a string, a table, or nil", function()
+  it("can be a string, a table or nil when it comes from a driver", function()
     for _, case in ipairs {
       { "connection refused", "connection", "connection refused" },
       { { kind = "tls", message = "bad certificate" }, "tls", "bad certificate" },
@@ -685,7 +685,7 @@ describe("a closed client", function()
     assert.equal(0, #driver.slept)
   end)
 
-  it("ends a call with kind cancelled, whatever its driver then reports", function()
+  it("ends a call with kind cancelled, whatever the driver reports", function()
     for _, failure in ipairs { "socket closed", { kind = "connection", message = "gone" }, { kind = "timeout" } } do
       local driver = scripted.new(always { failure = failure }, { yields = true })
       driver.cancel = function() end
@@ -700,7 +700,7 @@ describe("a closed client", function()
     end
   end)
 
-  it("ends a call that waits for its next attempt", function()
+  it("ends a call during the delay before a retry", function()
     local runs, driver, client = new({ scripted.status(503) }, nil, { yields = true })
     local results
     local waiting = coroutine.create(function() results = { runs.list {} } end)
@@ -744,7 +744,7 @@ describe("close() in a hook", function()
     return got, message, err, driver, client
   end
 
-  it("on_request: nothing is sent, and the kind is cancelled", function()
+  it("sends nothing in on_request, and the error is of kind cancelled", function()
     local got, message, err, driver, client = list("on_request", {})
     assert.is_nil(got)
     assert.equal("client is closed", message)
@@ -754,7 +754,7 @@ describe("close() in a hook", function()
     assert.equal(0, client:stats().requests)
   end)
 
-  it("on_response: no attempt follows, and a page that arrived is returned", function()
+  it("sends no further attempt in on_response, and returns a page that arrived", function()
     local got = list("on_response", { page })
     assert.equal("run_1", got.data[1].id)
     local none, _, err = list("on_response", { scripted.status(404) })
@@ -768,7 +768,7 @@ describe("close() in a hook", function()
     assert.equal(0, #driver.slept)
   end)
 
-  it("on_retry: nothing is waited for, and the kind is cancelled", function()
+  it("ends the call without a delay in on_retry, and the error is of kind cancelled", function()
     local got, _, err, driver, client = list("on_retry", { scripted.status(503) })
     assert.is_nil(got)
     assert.equal("cancelled", err.kind)
@@ -777,7 +777,7 @@ describe("close() in a hook", function()
     assert.equal(0, client:stats().retries)
   end)
 
-  it("is the same in the function api_key", function()
+  it("does the same in the function api_key", function()
     local runs, driver, client
     runs, driver, client = new({}, { api_key = function()
       client:close()
@@ -844,7 +844,7 @@ describe("debug", function()
     end
   end)
 
-  it("survives a function that raises", function()
+  it("ignores the error of a function that raises", function()
     local runs = new({ scripted.status(503), page }, { debug = function() error "full" end })
     assert(runs.list {})
   end)
@@ -864,7 +864,7 @@ describe("debug", function()
     return output
   end
 
-  it("true, or RETAB_DEBUG, writes to stderr", function()
+  it("writes to stderr if it is true, or if RETAB_DEBUG is set", function()
     local line = "^retab: GET https://api%.retab%.com/v1/workflows/experiments/runs %-> 200 in %d+ ms, %d+ bytes, "
       .. "req_of_page %(attempt 1%)\n$"
     assert.matches(line, written("DEBUG = true"))
@@ -890,7 +890,7 @@ describe("debug", function()
     assert.matches("^notify\tretab: GET [^\n]*\n$", written(in_neovim))
   end)
 
-  it("is off by default, with RETAB_DEBUG=0, and where the option is false", function()
+  it("is off by default, with RETAB_DEBUG=0, and if the option is false", function()
     assert.equal("", written(""))
     assert.equal("", written("", "0"))
     assert.equal("", written("", ""))
@@ -910,7 +910,7 @@ describe("api_key of a call", function()
     assert.equal(key, lower(driver.sent[4].headers)["api-key"])
   end)
 
-  it("does not make the client's own key visible in the error of a repeated cursor", function()
+  it("does not reveal the client's key in the error of a repeated cursor", function()
     local runs = new(always(scripted.page({ "run_1" }, { after = key })))
     local got = assert(runs.list({ after = key }, { api_key = "sk_of_call" }))
     local _, _, err = got:next()
@@ -918,7 +918,7 @@ describe("api_key of a call", function()
     assert.is_false(contains(err, key))
   end)
 
-  it("does not make the client's own key visible", function()
+  it("does not reveal the client's key", function()
     local seen = {}
     local function note(event) seen[#seen + 1] = event end
     local runs = new(always(scripted.status(503, { ["x-a"] = key })),
@@ -942,7 +942,7 @@ describe("api_key of a call", function()
     assert.equal("sk_number_2", lower(driver.sent[2].headers)["api-key"])
   end)
 
-  it("goes on to the next page", function()
+  it("is used for the next page, too", function()
     local runs, driver = new({ scripted.page({ "a" }, { after = "a" }), page })
     local first = assert(runs.list({}, { api_key = "sk_of_call" }))
     assert(first:next())
@@ -970,7 +970,7 @@ describe("a prefetched request", function()
     return runs.iter({}, { prefetch = 1 }), driver, client, requests
   end
 
-  it("that expired before anybody waited for it is sent again, without counting as a failure", function()
+  it("is sent again if it expired before the caller waited for it, and this does not count as a failure", function()
     local it_, driver, client, attempts = walk({
       scripted.page({ "a" }, { after = "a" }), { status = 200, takes = 1000 }, scripted.page { "b" },
     }, 5)
@@ -984,7 +984,7 @@ describe("a prefetched request", function()
     assert.same({}, driver.slept)
   end)
 
-  it("has the whole deadline from when the caller waits for it", function()
+  it("has the whole deadline from the moment when the caller waits for it", function()
     local it_, driver = walk({
       scripted.page({ "a" }, { after = "a" }), scripted.status(503), scripted.page { "b" },
     }, 5)
@@ -1003,7 +1003,7 @@ describe("a driver of the caller's own", function()
   end
   local empty = '{"data":[],"list_metadata":{}}'
 
-  it("can have numbers as header values", function()
+  it("can return numbers as header values", function()
     local driver = scripted.new {
       { status = 503, headers = { ["Retry-After"] = 2 }, body = "" },
       { status = 200, headers = {}, body = empty },

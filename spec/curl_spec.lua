@@ -77,7 +77,7 @@ describe("a request", function()
     assert.is_nil(head:find("Content-Length", 1, true))
   end)
 
-  it("sends its body, with NUL bytes, and no other headers than those that were given", function()
+  it("sends its body with NUL bytes, and only the given headers", function()
     local body, received = "a\0b" .. ("x"):rep(3000000), nil
     local response, _, peer = exchange(function(peer)
       peer:head()
@@ -93,18 +93,18 @@ describe("a request", function()
     assert.is_nil(head:find("Expect", 1, true))
   end)
 
-  it("says that it is empty if it is a POST without a body", function()
+  it("has a length of 0 if it is a POST without a body", function()
     local head = head_of { method = "POST" }
     assert.equal("POST / HTTP/1.1", head:match "^[^\r\n]+")
     assert.is_truthy(head:find("Content-Length: 0", 1, true))
     assert.is_nil(head:find("Content-Type", 1, true))
   end)
 
-  it("has any other method", function()
+  it("can have any other method", function()
     assert.equal("DELETE / HTTP/1.1", head_of({ method = "DELETE" }):match "^[^\r\n]+")
   end)
 
-  it("with a body is not sent twice when the connection turns out to be closed", function()
+  it("is not sent twice if it has a body and the connection turns out to be closed", function()
     local peer = listener.open(function(peer, number)
       peer:head()
       if number == 1 then
@@ -130,7 +130,7 @@ describe("a request", function()
     pool:close()
   end)
 
-  it("that libcurl refuses is an error of kind connection", function()
+  it("fails with kind connection if libcurl refuses it", function()
     local pool = curl.pool { max_connections = 1 }
     local transfer, err = pool:send(request("http://127.0.0.1/" .. ("x"):rep(8100000)))
     assert.is_nil(transfer)
@@ -141,7 +141,7 @@ describe("a request", function()
     pool:close()
   end)
 
-  it("with a wrong field raises an error that names it", function()
+  it("raises an error that names a wrong field", function()
     local pool = curl.pool { max_connections = 1 }
     for _, name in ipairs { "url", "headers", "timeout", "connect_timeout", "expires", "max_body_bytes", "body",
       "method" } do
@@ -152,7 +152,7 @@ describe("a request", function()
     assert.is_nil(pool:timeout())
   end)
 
-  it("goes past any proxy if it is direct", function()
+  it("uses no proxy if it is direct", function()
     local refusing = listener.refusing()
     local script = ([[
       local curl = require "retab.curl"
@@ -212,7 +212,7 @@ describe("a response", function()
     end))
   end)
 
-  it("that ends inside its header is an error of kind connection", function()
+  it("is an error of kind connection if it ends inside its header", function()
     for _, text in ipairs { "", "HTTP/1.1 2", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nContent-Type: app",
       "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n", "HTTP/1.1 103 Early Hints\r\n\r\n" } do
       local response, err = exchange(function(peer)
@@ -238,7 +238,7 @@ describe("a TLS handshake", function()
     end
   end
 
-  it("that is broken off is an error of kind connection", function()
+  it("fails with kind connection if the server closes the connection", function()
     local ways = {
       fin = refusal "", reset = refusal("", true),
       ["close_notify alert"] = refusal "\21\3\3\0\2\1\0", ["internal_error alert"] = refusal "\21\3\3\0\2\2\80",
@@ -251,7 +251,7 @@ describe("a TLS handshake", function()
     end
   end)
 
-  it("with a server that asks for a client certificate is an error of kind tls", function()
+  it("fails with kind tls if the server asks for a client certificate", function()
     for _, version in ipairs { "tls1_3", "tls1_2" } do
       local command = "unset LD_PRELOAD; cd %s && exec openssl s_server -quiet -no_ign_eof -accept 127.0.0.1:%d"
         .. " -cert server.crt -key server.key -Verify 1 -%s -naccept 1 </dev/null >/dev/null 2>&1 &"
@@ -320,7 +320,7 @@ describe("the authorities that are trusted", function()
     assert.equal("200", try("ca_file = 'DIR/trusted/ca.pem', ca_path = 'DIR/other'"))
   end)
 
-  it("are the environment's if nothing else is given", function()
+  it("are those of the environment if nothing else is given", function()
     assert.equal("200", try("", { SSL_CERT_FILE = "trusted/ca.pem" }))
     assert.equal("200", try("", { SSL_CERT_DIR = "trusted" }))
     assert.equal("tls", try("", { SSL_CERT_FILE = "other.pem" }))
@@ -328,7 +328,7 @@ describe("the authorities that are trusted", function()
   end)
 end)
 
-describe("the caller's own time", function()
+describe("the time in which the caller has control", function()
   it("counts against no timeout of a pool that waits", function()
     for _, scheme in ipairs { "http", "tls" } do
       local pool = curl.pool { max_connections = 1, ca_file = server.ca_file }
@@ -383,7 +383,7 @@ describe("a timeout in an event loop", function()
     return response, err
   end
 
-  it("ends a silent server's response", function()
+  it("ends a request to a silent server", function()
     local silent = listener.open()
     local _, err = outcome({ timeout = 0.2 }, silent.url)
     assert.equal("timeout", err.kind)
@@ -391,13 +391,13 @@ describe("a timeout in an event loop", function()
     silent:close()
   end)
 
-  it("ends a response that drips", function()
+  it("ends a response that arrives too slowly", function()
     local url = list_url { runs = 20, fault = "slow", bytes = 1, delay = 0.002, times = 0 }
     local _, err = outcome({ timeout = 0.2, headers = key }, url)
     assert.equal("timeout", err.kind)
   end)
 
-  it("ends a connection that is not made", function()
+  it("ends an attempt to connect", function()
     local url, held = listener.full()
     local _, err = outcome({ connect_timeout = 0.2 }, url)
     assert.equal("timeout", err.kind)
@@ -407,7 +407,7 @@ describe("a timeout in an event loop", function()
 end)
 
 describe("a pool", function()
-  it("that is closed does nothing", function()
+  it("does nothing after it is closed", function()
     for _, events in ipairs { false, true } do
       local silent = listener.open()
       local pool = curl.pool { max_connections = 1, events = events }
@@ -434,7 +434,7 @@ describe("a pool", function()
     end
   end)
 
-  it("gives the connection of a transfer that is collected to the next one", function()
+  it("reuses the connection of a transfer that is collected", function()
     local silent = listener.open()
     for _, events in ipairs { false, true } do
       local pool = curl.pool { max_connections = 1, events = events }
@@ -466,7 +466,7 @@ describe("a pool", function()
     end
   end)
 
-  it("wakes an event loop again within a moment while something is under way", function()
+  it("asks an event loop to step again soon while a transfer runs", function()
     local silent = listener.open()
     local pool = curl.pool { max_connections = 1, events = true }
     local transfer = pool:send(request(silent.url))
@@ -477,7 +477,7 @@ describe("a pool", function()
   end)
 end)
 
-describe("what runs inside a call", function()
+describe("Lua code that runs inside a call", function()
   --- What of a pool, or of all that a test has, a hostile hand may close.
   local function close_all(pool, transfers, bodies)
     for _, body in ipairs(bodies or {}) do body:close() end
@@ -485,7 +485,7 @@ describe("what runs inside a call", function()
     pool:close()
   end
 
-  it("may close the pool while send reads the fields of a request", function()
+  it("can close the pool while send reads the fields of a request", function()
     for _, events in ipairs { false, true } do
       for _, name in ipairs { "url", "method", "body", "headers", "timeout", "connect_timeout", "expires",
         "max_body_bytes", "direct" } do
@@ -537,7 +537,7 @@ describe("what runs inside a call", function()
     assert.is_true(called > 0) -- when a collection ends is the choice of the collector
   end
 
-  it("may be a finalizer that closes everything while a request is sent", function()
+  it("can be a finalizer that closes everything while a request is sent", function()
     local headers = {}
     for index = 1, 60 do headers["X-" .. index] = ("v"):rep(200) .. index end
     local url = listener.refusing()
@@ -553,7 +553,7 @@ describe("what runs inside a call", function()
     end)
   end)
 
-  it("may be a finalizer that closes everything while a result is handed over", function()
+  it("can be a finalizer that closes everything while a result is returned", function()
     local fields = {}
     for index = 1, 300 do fields[index] = ("X-%d: %d\r\nX-Many: %d\r\n"):format(index, index, index) end
     local peer = listener.open(function(peer)

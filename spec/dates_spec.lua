@@ -84,7 +84,7 @@ describe("A range of dates", function()
     return ok
   end
 
-  it("raises where it ends before it begins", function()
+  it("raises if it ends before it begins", function()
     assert.is_false(is_taken("2026-05-02", "2026-05-01"))
     assert.is_false(is_taken("2027-01-01", "2026-12-31"))
     assert.is_false(is_taken("2026-05-02T11:00:01Z", "2026-05-02T11:00:00Z"))
@@ -95,7 +95,7 @@ describe("A range of dates", function()
     assert.is_false(is_taken("2026-05-02T00:00:00", "2026-05-01"))
   end)
 
-  it("can be one moment or one day, since it includes both ends", function()
+  it("can be one moment or one day, because it includes both ends", function()
     assert.is_true(is_taken("2026-05-02", "2026-05-02"))
     assert.is_true(is_taken("2026-05-02T11:00:00Z", "2026-05-02T11:00:00Z"))
     assert.is_true(is_taken("2026-05-02T23:59:59Z", "2026-05-02")) -- a day includes its last second

@@ -46,12 +46,12 @@ describe("scripts/demo", function()
     assert.truthy(select(2, output:gsub("exprun_%x+", "")) > 20, output)
   end)
 
-  it("hands its arguments to the command line", function()
+  it("passes its arguments to the command line", function()
     local output = demo "--max-items 1"
     assert.equal(1, select(2, output:gsub("exprun_%x+", "")), output)
   end)
 
-  it("runs another command, and ends with its status", function()
+  it("runs another command, and exits with its status", function()
     local output, status = demo "create exp_0 --json"
     assert.equal(0, status)
     assert.truthy(output:find '^{"id":"exprun_%x+"')
@@ -64,7 +64,7 @@ describe("scripts/demo", function()
     assert.equal(7, status)
   end)
 
-  it("runs a program with the simulated API, and ends with its status", function()
+  it("runs a program with the simulated API, and exits with the program's status", function()
     assert.same({ "2\t0\tb c\n", 0 }, { demo "first.lua 0 'b c'" })
     assert.same({ "2\t3\n", 3 }, { demo "first.lua 3" })
     assert.equal(2, select(2, demo "missing.lua"))

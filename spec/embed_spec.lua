@@ -81,13 +81,13 @@ describe("examples/embed", function()
     for _, line in ipairs(result.lines) do assert.truthy(line:find "^exprun_%x+\t%l+\t") end
   end)
 
-  it("shows the error object where the API fails", function()
+  it("shows the error object if the API fails", function()
     local result = run("examples/embed/runs.lua", { fault = "status", code = 403 }, "exp_0")
     assert.equal(1, result.status)
     assert.truthy(result.stderr:find("retab: permission error", 1, true), result.stderr)
   end)
 
-  it("has a library without io, os and debug, and nothing that reaches files", function()
+  it("gives scripts no io, os or debug, and no access to files", function()
     local result = run([[
       for _, name in ipairs { "io", "os", "debug", "package", "dofile", "loadfile" } do
         print(name, _G[name], (pcall(require, name)))
@@ -110,7 +110,7 @@ describe("examples/embed", function()
     assert.equal(1, result.status)
   end)
 
-  it("says what `create` needs, and waits for a run without it", function()
+  it("explains what `create` needs, and waits for a run without it", function()
     local result = run([[
       local api_key, base_url = ...
       local runs = require("retab").new({ api_key = api_key, base_url = base_url }).workflows.experiments.runs
@@ -123,7 +123,7 @@ describe("examples/embed", function()
     assert.equal("true", result.lines[2])
   end)
 
-  it("raises an error where a script takes too much memory, after which the state can be used", function()
+  it("raises an error if a script takes too much memory, and can be used afterwards", function()
     local result = run([[
       local api_key, base_url = ...
       local kept = {}

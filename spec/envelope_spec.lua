@@ -40,7 +40,7 @@ describe("core.envelope", function()
       created_at = "2026-05-02T11:00:00.123456+02:00", brand_new = { a = true } }, item)
   end)
 
-  it("keeps integers exact where Lua has integers", function()
+  it("keeps integers exact if Lua has integers", function()
     local item = page_of(body_of '[{"duration_ms":258221,"big":9007199254740993,"score":1.0}]').data[1]
     assert.equal(258221, item.duration_ms)
     if math.type then
@@ -52,7 +52,7 @@ describe("core.envelope", function()
     end
   end)
 
-  it("keeps further fields of the envelope and of its metadata, in any order", function()
+  it("keeps unknown fields of the envelope and of its metadata, in any order", function()
     local page = page_of [[{"list_metadata":{"after":"x","count":3},"object":"list","data":[],"total":12,
       "extra":{"a":[1]}}]]
     assert.same({ object = "list", total = 12, extra = { a = { 1 } }, data = {},
@@ -63,7 +63,7 @@ describe("core.envelope", function()
     assert.same({ 1, "a", {} }, page_of(body_of '[1,"a",[]]').data)
   end)
 
-  it("leaves out items that are null, unless null is a value", function()
+  it("leaves out items that are null, unless the option null has a value", function()
     local body = body_of '[null,{"id":"a"},null,[null,1],{"x":[null,2]},null]'
     local data = page_of(body).data
     assert.equal(3, #data)
@@ -83,7 +83,7 @@ describe("core.envelope", function()
     assert.is_false(page_of(body, { null = false }).data[1].score)
   end)
 
-  it("returns no cursor for null, absent and empty ones, whatever null becomes", function()
+  it("returns nil for a cursor that is null, absent or empty, whatever the option null is", function()
     for _, metadata in ipairs {
       '{"before":null,"after":null}', "{}", '{"before":"","after":""}', '{"after":""}', '{"before":null}',
     } do
@@ -100,7 +100,7 @@ describe("core.envelope", function()
   end)
 
   describe("with fields", function()
-    it("selects fields of the items alone", function()
+    it("selects fields of the items only", function()
       local page = page_of('{"total":3,"more":{"b":[{"c":1}]},"data":[{"id":"a","lifecycle":{"status":"error","x":1}},'
         .. '{"score":2}],"list_metadata":{"after":"a","x":{"y":1}}}', { fields = { "id", "lifecycle.status" } })
       assert.same({ total = 3, more = { b = { { c = 1 } } }, list_metadata = { after = "a", x = { y = 1 } },
@@ -121,7 +121,7 @@ describe("core.envelope", function()
     end)
   end)
 
-  it("lets the last of two equal keys count", function()
+  it("uses the last of two equal keys", function()
     assert.same({ 2 }, page_of('{"data":[1],"data":[2],"list_metadata":{}}').data)
     assert.same({ 2 }, page_of('{"data":"x","data":[2],"list_metadata":{}}').data)
     local page = page_of '{"data":[],"list_metadata":{"after":"a","n":1},"list_metadata":{"before":"b"}}'
@@ -138,7 +138,7 @@ describe("core.envelope", function()
       body_of("[]", '{"after":"b","after":5}'))
   end)
 
-  it("says where a body is not JSON, before anything else", function()
+  it("reports an error of JSON before any other error, with its position", function()
     refuse("JSON: expected a value at byte 1", "<html><body>It works!</body></html>")
     refuse("JSON: unexpected end of the text at byte 1", "")
     refuse("JSON: unexpected end of the text at byte 10", '{"data":[')
@@ -190,14 +190,14 @@ describe("core.envelope", function()
     end
   end)
 
-  it("reads good pages after bad ones", function()
+  it("reads valid pages after invalid ones", function()
     for _ = 1, 3 do
       refuse("a list: data is an object, expected an array", '{"data":{}}')
       assert.same({ { id = "a" } }, page_of(body_of '[{"id":"a"}]').data)
     end
   end)
 
-  it("refuses what core.decode refuses, at the same byte, and returns what it returns", function()
+  it("agrees with core.decode on values, errors and their positions", function()
     local source = documents.new(77)
     local good = 0
     for _ = 1, documents.times(3000) do

@@ -30,7 +30,7 @@ local function message_of(body, status)
 end
 
 describe("The error body that the API usually sends", function()
-  it("has its reason in details.error, since its message is generic", function()
+  it("has its reason in details.error, because its message is generic", function()
     local err = fail(404, [[{"detail":{"code":"HTTP_EXCEPTION","message":"An HTTP exception occurred.",
       "details":{"error":"Experiment run not found: exprun_404"}}}]])
     assert.equal("Experiment run not found: exprun_404", err.message)
@@ -39,7 +39,7 @@ describe("The error body that the API usually sends", function()
     assert.same({ error = "Experiment run not found: exprun_404" }, err.details)
   end)
 
-  it("can have an object with a message there", function()
+  it("can have an object with a message in details.error", function()
     local err = fail(401, [[{"detail":{"code":"HTTP_EXCEPTION","message":"An HTTP exception occurred.",
       "details":{"error":{"message":"Invalid API Key.","code":"invalid_key"}}}}]])
     assert.equal("Invalid API Key.", err.message)
@@ -53,7 +53,7 @@ describe("The error body that the API usually sends", function()
     assert.equal("HTTP_EXCEPTION", err.code)
   end)
 
-  it("is named by its status where it has no reason", function()
+  it("has its status as the message if it has no reason", function()
     assert.equal("HTTP 500", message_of('{"detail":{"message":"An HTTP exception occurred.","details":{}}}', 500))
     assert.equal("HTTP 500", message_of('{"message":"An HTTP exception occurred."}', 500))
     assert.equal("HTTP 500", message_of(
@@ -188,7 +188,7 @@ describe("The message", function()
     end
   end)
 
-  it("passes over what is empty", function()
+  it("skips empty texts", function()
     assert.equal("d", message_of '{"detail":{"message":"d"},"message":"m"}')
     for _, detail in ipairs { '""', "null", "{}", '{"message":""}', "[]", '[{"type":"x"}]', '{"code":"x"}' } do
       assert.equal("m", message_of(('{"detail":%s,"message":"m"}'):format(detail)), detail)
@@ -197,11 +197,11 @@ describe("The message", function()
     assert.equal("t", message_of '{"error":{"message":""},"title":"t"}')
   end)
 
-  it("prefers the detail's reason to the body's", function()
+  it("is the reason of the detail rather than that of the body", function()
     assert.equal("inner", message_of '{"detail":{"details":{"error":"inner"}},"details":{"error":"outer"}}')
   end)
 
-  it("leaves out the items of a list without a message", function()
+  it("leaves out items of a list that have no message", function()
     assert.equal("a; b", message_of '{"detail":[{"msg":"a"},{"msg":""},{},5,{"msg":"b"}]}')
     assert.equal("text", message_of '{"detail":["text"]}')
   end)
@@ -221,7 +221,7 @@ describe("The message", function()
     end
   end)
 
-  it("is kept where it is not UTF-8", function()
+  it("is kept if it is not UTF-8", function()
     assert.equal(("\128"):rep(500), message_of(("\128"):rep(600)))
     assert.equal(500, #message_of(("\191"):rep(5000)))
   end)
@@ -256,7 +256,7 @@ describe("parse", function()
 end)
 
 describe("err.kind", function()
-  it("follows from the status", function()
+  it("is decided by the status", function()
     for kind, statuses in pairs {
       validation = { 400, 422 }, authentication = { 401 }, permission = { 403 }, not_found = { 404 },
       conflict = { 409 }, rate_limit = { 429 }, timeout = { 408 }, server = { 500, 501, 502, 503, 504, 505, 599 },
@@ -266,7 +266,7 @@ describe("err.kind", function()
     end
   end)
 
-  it("or the status decides if err.retryable is true", function()
+  it("or the status decides whether err.retryable is true", function()
     for _, status in ipairs { 408, 429, 500, 502, 503, 504 } do
       assert.is_true(fail(status, "").retryable, tostring(status))
     end
@@ -305,14 +305,14 @@ describe("The headers of an error", function()
     assert.equal(0.5, fail(429, "", { ["retry-after-ms"] = "500" }).retry_after)
   end)
 
-  it("leave request_id and retry_after nil where they are absent", function()
+  it("leave request_id and retry_after nil if they are absent", function()
     assert.is_nil(fail(503, "").request_id)
     assert.is_nil(fail(503, "").retry_after)
   end)
 end)
 
 describe("err.hint", function()
-  it("of a 401 names the other way to send the key", function()
+  it("for a 401 names the other way to send the key", function()
     local function hint(auth) return fail(401, "", nil, new_runs(key, { auth = auth })).hint end
     assert.is_truthy(hint("api-key"):find("bearer", 1, true))
     assert.is_truthy(hint("bearer"):find("api-key", 1, true))
@@ -320,7 +320,7 @@ describe("err.hint", function()
     assert.is_truthy(hint():find("RETAB_API_KEY", 1, true))
   end)
 
-  it("of a 404 and a 405 says what they usually mean", function()
+  it("for a 404 and a 405 says what they usually mean", function()
     assert.matches("organization", fail(404, "").hint)
     assert.matches("base_url", fail(404, "").hint)
     assert.matches("not enabled for your organization", fail(405, "").hint)
@@ -376,7 +376,7 @@ describe("The key", function()
     assert.equal("the key *** is wrong", fail(401, '{"detail":"the key ' .. key .. ' is wrong"}').message)
   end)
 
-  it("is masked where a response is not a JSON page", function()
+  it("is masked if a response is not a JSON page", function()
     for _, headers in ipairs { { ["content-type"] = "text/" .. key }, {}, { ["x-request-id"] = key } } do
       local _, _, err = runs.parse(200, headers, "the key is " .. key)
       assert.equal("decode", err.kind)
@@ -385,7 +385,7 @@ describe("The key", function()
     end
   end)
 
-  it("is not left in part where a long body is cut", function()
+  it("is masked completely if a long body is cut", function()
     for _, spelled in ipairs { key, (key:gsub(".", function(char) return ("%%%02X"):format(char:byte()) end)) } do
       local long = ("x" .. spelled):rep(20000)
       for shift = 0, #spelled, 5 do
@@ -397,7 +397,7 @@ describe("The key", function()
     end
   end)
 
-  it("is masked where a message quotes only the beginning of a body", function()
+  it("is masked if a message quotes only the beginning of a body", function()
     local _, message = runs.parse(200, { ["content-type"] = "text/html" }, ("x"):rep(72) .. key)
     assert.is_nil(message:find("sk_live", 1, true))
   end)

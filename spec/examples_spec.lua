@@ -85,7 +85,7 @@ describe("the example", function()
     assert.equal(0, result.status)
   end)
 
-  it("every_run ends in an error where a page fails", function()
+  it("every_run exits with an error if a page fails", function()
     local base_url = server:scenario { runs = 2000, fault = "status", code = 418, at = 2 }
     local result = run_example("every_run", base_url, "exp_0")
     assert.equal("", result.stdout)
@@ -245,7 +245,7 @@ describe("the example", function()
     assert.equal(0, result.status)
   end)
 
-  it("worse_documents says why there is nothing to compare", function()
+  it("worse_documents explains why there is nothing to compare", function()
     local function fails(options, reason)
       local base_url = server:scenario(options)
       local run = ask(base_url, "experiment_id=exp_0&status=completed")[1]

@@ -9,18 +9,18 @@ describe("headers.read", function()
     assert.same({ a = "1" }, headers.read "no field\r\n: nameless\r\na: 1\r\n")
   end)
 
-  it("joins a value that goes on in the next line", function()
+  it("joins a value that continues on the next line", function()
     assert.same({ long = "one two", b = "1" }, headers.read "Long: one\r\n\t  two\r\nb: 1\r\n")
   end)
 
-  it("joins the values of a name that comes twice, in their order", function()
+  it("joins the values of a repeated name, in their order", function()
     local lines, values = {}, {}
     for index = 1, 60000 do lines[index], values[index] = ("a:%d\n"):format(index), tostring(index) end
     assert.same({ a = table.concat(values, ", "), b = "1, 2" },
       headers.read("b: 1\r\n" .. table.concat(lines) .. "B: 2\r\n"))
   end)
 
-  it("takes no quadratic time for long lines", function()
+  it("reads long lines in linear time", function()
     local spaces = (" "):rep(200000)
     assert.same({}, headers.read(("x"):rep(250000) .. "\r\n" .. (" x"):rep(100000)))
     assert.same({ a = "", b = "x" .. spaces .. "y" },

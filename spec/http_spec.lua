@@ -68,7 +68,7 @@ local function assert_takes(seconds, f)
 end
 
 describe("a request", function()
-  it("has these headers and no others", function()
+  it("has only the documented headers", function()
     local base, id = server:scenario { runs = 1 }
     assert(new(base).list {})
     assert(new(base, { auth = "bearer", headers = { ["X-Team"] = "red; blue", ["X-Empty"] = "" } }).list {})
@@ -84,7 +84,7 @@ describe("a request", function()
       ["accept-encoding"] = encodings, ["x-team"] = "red; blue", ["x-empty"] = "" }, second.headers)
   end)
 
-  it("has the query string that its parameters say, to the byte", function()
+  it("has the exact query string of its parameters", function()
     local base, id = server:scenario { runs = 300 }
     local runs = new(base)
     assert(runs.list {})
@@ -146,7 +146,7 @@ describe("a connection", function()
     end)
   end
 
-  it("that the server has closed since the last request is replaced without a retry", function()
+  it("is replaced without a retry if the server has closed it since the last request", function()
     local runs, peer, client = served(function(peer)
       peer:head()
       peer:page()
@@ -170,7 +170,7 @@ describe("a connection", function()
 end)
 
 describe("a response", function()
-  it("may be compressed", function()
+  it("can be compressed", function()
     local base = server:scenario { runs = 100, gzip = true }
     local plain = server:scenario { runs = 100 }
     local encoding
@@ -181,7 +181,7 @@ describe("a response", function()
     assert.is_true(client:stats().bytes > 20000)
   end)
 
-  it("may arrive in pieces of any size", function()
+  it("can arrive in pieces of any size", function()
     local base = server:scenario { runs = 3, fault = "slow", bytes = 97, delay = 0.001 }
     assert.equal(3, #assert(new(base).list {}).data)
     local runs = served(function(peer)
@@ -196,7 +196,7 @@ describe("a response", function()
     assert.equal("run_1", assert(runs.list {}).data[1].id)
   end)
 
-  it("may follow interim responses, and repeat headers in any spelling", function()
+  it("can follow interim responses, and repeat headers in any spelling", function()
     local seen
     local runs = served(function(peer)
       peer:head()
@@ -211,7 +211,7 @@ describe("a response", function()
     assert.is_nil(seen.link)
   end)
 
-  it("may end with the connection", function()
+  it("can end with the connection", function()
     local runs = served(function(peer)
       peer:head()
       peer:send(head_of() .. page_body)
@@ -240,7 +240,7 @@ describe("a response that is too large", function()
     assert.is_false(err.retryable)
   end)
 
-  it("is refused before it ends, even if it never does", function()
+  it("is refused before it ends, even if it never ends", function()
     local chunk = ("x"):rep(1000)
     local ways = {
       { head_of(nil, "Content-Length: 100000000\r\n"), chunk }, { head_of(), chunk },
@@ -268,7 +268,7 @@ describe("a response that is too large", function()
     assert.equal("too_large", err.kind)
   end)
 
-  it("begins one byte after the limit", function()
+  it("is one that exceeds the limit by one byte", function()
     local body = page_body .. (" "):rep(1000 - #page_body)
     for limit, kind in pairs { [999] = "too_large", [1000] = false, [1001] = false } do
       for _, options in ipairs { { fault = "body", body = body }, { fault = "body", body = body, gzip = true } } do
@@ -279,7 +279,7 @@ describe("a response that is too large", function()
     end
   end)
 
-  it("may have a header that is too large", function()
+  it("can be one whose header is too large", function()
     local lines = ("X-Long: " .. ("y"):rep(8000) .. "\r\n"):rep(60)
     local err = failure_of(head_of(page_body, lines) .. page_body)
     assert.equal("too_large", err.kind)
@@ -311,7 +311,7 @@ describe("the timeout", function()
     end
   end)
 
-  it("ends a response that drips", function()
+  it("ends a response that arrives too slowly", function()
     local base = server:scenario { runs = 20, fault = "slow", bytes = 1, delay = 0.002, times = 0 }
     assert_takes(0.15, timed_out(base, { timeout = 0.15 }))
   end)
@@ -323,19 +323,19 @@ describe("the timeout", function()
     end
   end)
 
-  it("for the connection ends an attempt to connect", function()
+  it("to connect ends an attempt to connect", function()
     local url, held = listener.full()
     assert_takes(0.15, timed_out(url, { timeout = 20, connect_timeout = 0.15 }))
     assert_takes(0.15, timed_out(url, { timeout = 0.15, connect_timeout = 10 }))
     for _, socket in ipairs(held) do socket:close() end
   end)
 
-  it("for the connection does not limit the response", function()
+  it("to connect does not limit the response", function()
     local base = server:scenario { runs = 1, latency = 0.3 }
     assert(new(base, { connect_timeout = 0.2 }).list {})
   end)
 
-  it("is the deadline of the call if that comes first", function()
+  it("is the deadline of the call if that is earlier", function()
     local silent = listener.open()
     assert_takes(0.15, timed_out(silent.url, { timeout = 20, deadline = 0.15, max_retries = 5 }))
     local runs = new(silent.url)
@@ -374,7 +374,7 @@ describe("a connection that fails", function()
     assert.is_truthy(err.message:find("retab.invalid", 1, true))
   end)
 
-  it("is retried if it is cut at any byte of the response", function()
+  it("is retried if it closes at any byte of the response", function()
     for _, bytes in ipairs { 0, 1, 100, 1500 } do
       local base, id = server:scenario { runs = 5, fault = "cut", bytes = bytes }
       local _, _, err = new(base).list {}
@@ -410,7 +410,7 @@ describe("a connection that fails", function()
 end)
 
 describe("a response that is broken", function()
-  it("in its compression is an error of kind decode, which is not retried", function()
+  it("is an error of kind decode, without a retry, if its compression is broken", function()
     local base, id = server:scenario { runs = 50, fault = "gzip", times = 0 }
     local _, _, err = new(base, { max_retries = 2 }).list {}
     assert.equal("decode", err.kind)
@@ -418,11 +418,11 @@ describe("a response that is broken", function()
     assert.equal("decode", failure_of(head_of("not gzip", "Content-Encoding: gzip\r\n") .. "not gzip").kind)
   end)
 
-  it("with an unknown encoding is an error of kind decode", function()
+  it("is an error of kind decode if its encoding is unknown", function()
     assert.equal("decode", failure_of(head_of(page_body, "Content-Encoding: rot13\r\n") .. page_body).kind)
   end)
 
-  it("with another content type is an error of kind decode that names it", function()
+  it("is an error of kind decode that names the content type if it is not JSON", function()
     local _, message, err = new(at { runs = 1, fault = "html" }).list {}
     assert.equal("decode", err.kind)
     assert.equal(200, err.status)
@@ -433,7 +433,7 @@ describe("a response that is broken", function()
     assert(new(at { runs = 1, fault = "type", type = "application/vnd.retab+json; charset=utf-8" }).list {})
   end)
 
-  it("in its JSON is an error of kind decode", function()
+  it("is an error of kind decode if its JSON is broken", function()
     for _, body in ipairs { "", "[]", '{"data":[', '{"data":{},"list_metadata":{}}', '{"data":[]}', "null" } do
       local _, _, err = new(at { fault = "body", body = body }).list {}
       assert.equal("decode", err.kind, body)
@@ -625,7 +625,7 @@ describe("a proxy", function()
 end)
 
 describe("a walk over HTTP", function()
-  it("survives every fault that a retry may help, and returns each run once", function()
+  it("survives every fault after which a retry can help, and returns each run once", function()
     for _, fault in ipairs { { "status", code = 503, retry_after_ms = "1" }, { "cut", bytes = 300 }, { "close" } } do
       local options = { runs = 60, fault = fault[1], at = 3, times = 2 }
       for name, value in pairs(fault) do
@@ -657,7 +657,7 @@ describe("a walk over HTTP", function()
     end
   end)
 
-  it("ends at an empty cursor, and follows an empty page that has one", function()
+  it("ends at an empty cursor, and continues after an empty page with a cursor", function()
     local count = 0
     for _ in new(at { runs = 25, fault = "blank" }).iter { limit = 10 } do count = count + 1 end
     assert.equal(25, count)

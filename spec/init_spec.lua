@@ -53,7 +53,7 @@ describe("The module", function()
     assert.is_true(retab.is_error(err))
   end)
 
-  it("says at once what to do on a machine without libcurl", function()
+  it("says at load what to do on a machine without libcurl", function()
     local message = run [[
       package.preload["retab.curl"] = function()
         error("error loading module 'retab.curl' from file 'x/curl.so':\n\t"
@@ -66,7 +66,7 @@ describe("The module", function()
     assert.is_true(select(2, message:gsub("\n", "")) < 3)
   end)
 
-  it("works without libcurl for a program that says so", function()
+  it("works without libcurl for a program that declares this", function()
     assert.equal("parsed 1 https://api.retab.com/v1/workflows/experiments/runs?limit=1", run [[
       package.preload["retab.curl"] = function() return false end
       local runs = require("retab").new({ api_key = "k" }).workflows.experiments.runs
@@ -93,7 +93,7 @@ describe("The module", function()
 end)
 
 describe("The key", function()
-  it("is not quoted where it is the name of an option", function()
+  it("is not quoted if it is the name of an option", function()
     assert.matches("unknown option '%*%*%*'", run([[
       print(select(2, pcall(require("retab").new, { secretkey = true })))
     ]], { RETAB_API_KEY = "secretkey" }))
@@ -129,7 +129,7 @@ describe("The key", function()
     end
   end)
 
-  it("is checked where it comes from RETAB_API_KEY, too", function()
+  it("is checked if it comes from RETAB_API_KEY, too", function()
     local output = run('print(pcall(require("retab").new))', { RETAB_API_KEY = "sk\nX: 1" })
     assert.matches("^false", output)
     assert.matches("RETAB_API_KEY", output)
@@ -174,7 +174,7 @@ describe("The key", function()
     end
   end)
 
-  it("is sent as Api-Key, or in Authorization where auth is bearer, never as both", function()
+  it("is sent as Api-Key, or in Authorization if auth is bearer, never as both", function()
     local headers = new().request().headers
     assert.equal("sk_secret_of_spec", headers["Api-Key"])
     assert.is_nil(headers.Authorization)
@@ -261,7 +261,7 @@ describe("The base URL", function()
     assert.equal("https://c.example", run(script, { RETAB_BASE_URL = "https://c.example", RETAB_API_BASE_URL = "" }))
   end)
 
-  it("is checked where it comes from the environment, and the message names the variable", function()
+  it("is checked if it comes from the environment, and the message names the variable", function()
     for _, variable in ipairs { "RETAB_API_BASE_URL", "RETAB_BASE_URL" } do
       local output = run('print(pcall(require("retab").new, { api_key = "k" }))',
         { [variable] = "http://api.retab.com" })
@@ -327,7 +327,7 @@ describe("The defaults", function()
 end)
 
 describe("An option of retab.new", function()
-  it("that is unknown raises, and the message suggests the known one that is most like it", function()
+  it("raises if it is unknown, and the message suggests the most similar one", function()
     for wrong, right in pairs {
       apikey = "api_key", api_kye = "api_key", key = "api_key", apiKey = "api_key", baseurl = "base_url",
       url = "base_url",
@@ -359,7 +359,7 @@ describe("An option of retab.new", function()
     end
   end)
 
-  it("that is null counts as not given", function()
+  it("counts as omitted if it is null", function()
     local runs = new { base_url = retab.null, timeout = retab.null, on_retry = retab.null }
     assert.matches("^https://api%.retab%.com/", runs.request().url)
   end)
@@ -368,7 +368,7 @@ describe("An option of retab.new", function()
     for _, options in ipairs { "sk_x", 5, true } do refuse(options, "options must be a table") end
   end)
 
-  it("named driver must be a name or a table with five functions", function()
+  it("that selects the driver must be a name or a table with five functions", function()
     for _, missing in ipairs { "send", "await", "cancel", "sleep", "now" } do
       local driver = scripted.new {}
       driver[missing] = nil
@@ -390,7 +390,7 @@ describe("A client", function()
     assert.equal(3, client:stats().requests)
   end)
 
-  it("has counts of its own", function()
+  it("has its own counts", function()
     local runs = new()
     local _, _, other = new()
     assert(runs.list())
@@ -491,7 +491,7 @@ describe("A closed client", function()
     assert.equal(1, closed)
   end)
 
-  it("is closed at the end of the block of a to-be-closed variable", function()
+  it("is closed at the end of the block if it is a to-be-closed variable", function()
     local block = (loadstring or load)("local client <close> = ...", "block") -- luacheck: ignore 113
     if not block then pending "this Lua has no to-be-closed variables" end
     local _, _, client = new()
@@ -531,7 +531,7 @@ describe("In a sandbox", function()
     return environment.require "retab"
   end
 
-  it("without io, os and debug the library works with a driver of the caller's own", function()
+  it("without io, os and debug, the library works with a driver of the caller", function()
     local run_body = '{"id":"run_1","lifecycle":{"status":"completed"}}'
     local driver = scripted.new({
       scripted.status(503, { ["Retry-After"] = "Thu, 28 May 2026 20:27:00 GMT" }), scripted.page({ "a" }),
@@ -557,7 +557,7 @@ describe("In a sandbox", function()
     client:close()
   end)
 
-  it("without os the key must be an option", function()
+  it("without os, the key must be an option", function()
     local ok, message = pcall(sandbox().new, {})
     assert.is_false(ok)
     assert.matches("no API key", message)

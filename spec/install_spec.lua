@@ -28,7 +28,7 @@ describe("cmake --install", function()
 
   teardown(function() remove() end)
 
-  it("installs a library that needs nothing of the checkout", function()
+  it("installs a library that needs no file of the checkout", function()
     local first = -1
     while arg[first - 1] do first = first - 1 end
     local output = run(([[cd / && env -u LUA_INIT LUA_PATH='%s/usr/share/lua/%s/?.lua;%s/usr/share/lua/%s/?/init.lua' \
@@ -53,7 +53,7 @@ describe("cmake --install", function()
     assert.equal("retab-runs " .. require("retab")._VERSION, output:match "^(.-) %(")
   end)
 
-  it("honours DESTDIR, which is no part of the paths in the installed files", function()
+  it("honours DESTDIR, which does not appear in the installed files", function()
     run(("DESTDIR='%s/stage' cmake --install '%s' --prefix /opt/retab"):format(prefix, build))
     assert.is_true(exists(prefix .. "/stage/opt/retab/share/lua/" .. abi .. "/retab/init.lua"))
     local tool = assert(io.open(prefix .. "/stage/opt/retab/bin/retab-runs"))

@@ -10,13 +10,13 @@ describe("core.items", function()
     assert.same({ "1" }, core.items ' { "list_metadata" : { } , "data" : [ 1 ] } \n')
   end)
 
-  it("reads only the member data of the list itself, and of two the last one", function()
+  it("reads only the member data of the list itself, and the last one if there are two", function()
     assert.same({ "7" }, core.items(
       '{"first":{"data":[0]},"note":"data","data":[5],"data":[7],"list_metadata":{},"other":[1],"last":"}"}'))
     assert.same({ "7" }, core.items [[{"d\u0061ta":[7],"list_metadata":{}}]])
   end)
 
-  it("returns an empty array where there are none", function()
+  it("returns an empty array if there are none", function()
     assert.same({}, core.items '{"data":[],"list_metadata":{}}')
     assert.same({}, core.items '{"list_metadata":{},"data":[ ]}')
   end)

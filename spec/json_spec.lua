@@ -107,7 +107,7 @@ describe("core.decode", function()
       assert.is_nil(accept " null\n")
     end)
 
-    it("leaves a hole in an array for null", function()
+    it("leaves a hole in an array in place of null", function()
       local list = accept "[null,1,null,3,null]"
       assert.is_nil(list[1])
       assert.equal(1, list[2])
@@ -209,7 +209,7 @@ describe("core.decode", function()
   end)
 
   describe("on numbers", function()
-    it("refuses numbers that the grammar does not have", function()
+    it("refuses numbers outside the grammar", function()
       refuse_each {
         "01", 2, "-01", 3, "00", 2, "-00", 3, "012", 2, "[-012]", 4, "1.", 3, ".5", 1, "-.5", 2, "+1", 1, "++1", 1,
         "1e", 3, "1E+", 4, "1e-", 4, "1.e1", 3, "1.5e", 5, "0.e1", 3, "0e", 3, "0.1.2", 4, "0x10", 2, "0X10", 2,
@@ -220,7 +220,7 @@ describe("core.decode", function()
       }
     end)
 
-    it("returns integers as integers where Lua has them, and others as floats", function()
+    it("returns integers as integers if Lua has them, and other numbers as floats", function()
       for _, text in ipairs {
         "0", "1", "-1", "10", "258221", "123456789012", "9007199254740991", "-9007199254740991",
       } do
@@ -237,7 +237,7 @@ describe("core.decode", function()
     end)
 
     if has_integers then
-      it("keeps integers of 64 bits exact where Lua has integers", function()
+      it("keeps integers of 64 bits exact if Lua has integers", function()
         for _, value in ipairs {
           math.maxinteger, math.mininteger, math.maxinteger - 1, math.mininteger + 1, 9007199254740993,
           -9007199254740993, 1000000000000000000, 4611686018427387905, 1234567890123456789,
@@ -246,7 +246,7 @@ describe("core.decode", function()
         end
       end)
     else
-      it("rounds integers beyond 2^53 to the nearest double where Lua has no integers", function()
+      it("rounds integers beyond 2^53 to the nearest double if Lua has no integers", function()
         for text, value in pairs {
           ["9007199254740993"] = 2 ^ 53, ["9007199254740995"] = 2 ^ 53 + 4, ["-9007199254740993"] = -2 ^ 53,
           ["9223372036854775807"] = 2 ^ 63, ["-9223372036854775808"] = -2 ^ 63,
@@ -402,7 +402,7 @@ describe("core.decode", function()
       end
     end)
 
-    it("is exact where many zeros and the exponent cancel out", function()
+    it("is exact if many zeros and the exponent cancel out", function()
       for _, zeros in ipairs { 30, 324, 999, 1000, 1015, 1200, 5000, 100020, 600000 } do
         local head = "0." .. ("0"):rep(zeros)
         assert_float(1.0, head .. "1e" .. zeros + 1)
@@ -641,13 +641,13 @@ describe("core.decode", function()
       end
     end)
 
-    it("counts containers that are open, not those that were", function()
+    it("counts only containers that are open", function()
       accept("[" .. nested("[", 127, "", "]") .. "," .. nested("[", 127, "", "]") .. "]")
       accept("[" .. ("[[]],"):rep(1000) .. "{}]")
       accept('{"a":' .. nested("[", 127, "", "]") .. ',"b":' .. nested("[", 127, "", "]") .. "}")
     end)
 
-    it("accepts another limit as max_depth", function()
+    it("takes another limit as max_depth", function()
       assert.same({}, accept("[]", { max_depth = 1 }))
       refuse("[[]]", 2, { max_depth = 1 })
       refuse('{"a":{}}', 6, { max_depth = 1 })
@@ -695,7 +695,7 @@ describe("core.decode", function()
       }
     end)
 
-    it("lets null count too", function()
+    it("uses the last one if it is null, too", function()
       for _ = 1, 3 do -- unknown keys first, then known ones
         decode_each {
           '{"p":1,"p":null}', {}, '{"p":null,"p":1}', { p = 1 }, '{"p":1,"q":2,"p":null}', { q = 2 },
@@ -708,7 +708,7 @@ describe("core.decode", function()
       end
     end)
 
-    it("lets the last one count among many keys", function()
+    it("uses the last one among many keys", function()
       local many = {}
       for index = 1, 100 do many[index] = ('"k%d":%d'):format(index, index) end
       local text = table.concat(many, ",")
@@ -750,7 +750,7 @@ describe("core.decode", function()
       end
     end)
 
-    it("is the first byte with which the text can no longer become JSON", function()
+    it("is the first byte that no JSON text can have there", function()
       local bytes = {
         "{", "}", "[", "]", ",", ":", '"', "\\", "0", "9", "-", "+", ".", "e", "u", "n", "x", " ", "\0", "\31", "\128",
         "\195", "\237", "\244", "\255",
@@ -814,7 +814,7 @@ describe("core.decode", function()
       assert.equal(require("cjson").null, core.null)
     end)
 
-    it("forgets the value after the call", function()
+    it("keeps no reference to the value after the call", function()
       accept('{"a":null}', { null = "x" })
       assert.same({}, accept '{"a":null}')
     end)
@@ -860,14 +860,14 @@ describe("core.decode", function()
       assert.equal(1, got)
     end)
 
-    it("leaves out a scalar where the path continues", function()
+    it("leaves out a scalar if the path continues", function()
       assert.same({}, selected('{"a":1}', "a.b"))
       assert.same({ c = { b = 1 } }, selected('{"a":"s","c":{"b":1}}', "a.b", "c.b"))
       assert.same({}, selected('{"a":null}', "a.b"))
       assert.same({}, accept('{"a":null,"b":true}', { fields = { "a.b", "b.c" }, null = core.null }))
     end)
 
-    it("lets the last of two equal keys count", function()
+    it("uses the last of two equal keys", function()
       assert.same({ a = 2 }, selected('{"a":1,"a":2}', "a"))
       assert.same({}, selected('{"a":1,"a":null}', "a"))
       for _ = 1, 2 do
@@ -912,7 +912,7 @@ describe("core.decode", function()
       end
     end)
 
-    it("applies the selection of each call", function()
+    it("applies only the selection of the current call", function()
       local text = '{"a":{"x":1,"y":2},"b":{"x":3,"y":4},"c":[{"x":5,"y":6}]}'
       for _ = 1, 2 do
         assert.same({ a = { x = 1 }, b = { y = 4 } }, selected(text, "a.x", "b.y"))
@@ -1089,7 +1089,7 @@ describe("What core.decode learns from one document", function()
     end
   end)
 
-  it("allows keys to change their order, to come and to go", function()
+  it("allows keys to change their order, to appear and to disappear", function()
     local source = documents.new(9)
     local names = { "id", "workflow", "trigger", "lifecycle", "timing", "score", "block_id" }
     for _ = 1, documents.times(500) do
@@ -1279,7 +1279,7 @@ describe("What core.decode learns from one document", function()
       end
     end)
 
-    it("lets the last of two equal keys count, also if it is null", function()
+    it("uses the last of two equal keys, also if it is null", function()
       local new = fresh()
       compare(new.decode, 600, {})
       assert.same({ { a = 2, c = 3 } }, (new.decode '[{"a":1,"b":1,"c":3,"a":2,"b":null}]'))
@@ -1382,7 +1382,7 @@ describe("What core.decode learns from one document", function()
     end)
   end)
 
-  it("is not disturbed by a finalizer that decodes at any moment of a decode", function()
+  it("allows a finalizer to decode at any moment of a decode", function()
     local output, status = interpreter.run([=[
       local core, hostile = require "retab.core", require "spec.hostile"
       local run = '{"id":"run %d","t":[%d,{"x":"\\u00e9\\n"}],"s":"completed","n":null}'

@@ -66,7 +66,7 @@ describe("masking", function()
     end
   end)
 
-  it("takes characters of the key that are special in patterns literally", function()
+  it("treats pattern characters in the key as plain characters", function()
     local special = "sk%d+[a-z].*$^(-x)"
     assert.equal("a *** b", mask.apply("a " .. special .. " b", special))
     assert.equal("sk1[a].", mask.apply("sk1[a].", special))
@@ -88,18 +88,18 @@ describe("masking", function()
     assert.equal(key, original[1])
   end)
 
-  it("looks for several keys", function()
+  it("masks several keys", function()
     assert.equal("*** and ***", mask.apply("first_key and second_key", { "first_key", "second_key" }))
     assert.equal("text", mask.apply("text", {}))
   end)
 
-  it("does not look for keys of fewer than four bytes, which ordinary words contain", function()
+  it("does not mask keys of fewer than four bytes, because ordinary words contain them", function()
     assert.equal("a key", mask.apply("a key", "key"))
     assert.equal("a ***", mask.apply("a keys", "keys"))
     assert.equal("a key", mask.apply("a key", nil))
   end)
 
-  it("hides a header that is the key, however short the key is", function()
+  it("masks a header that is the key, however short the key is", function()
     assert.same({ ["Api-Key"] = "***", ["X-A"] = "k9 and more" },
       mask.headers({ ["Api-Key"] = "k9", ["X-A"] = "k9 and more" }, { "k9" }))
     assert.same({ Authorization = "***" }, mask.headers({ Authorization = "Bearer k9" }, { "key", "k9" }))

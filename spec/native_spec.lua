@@ -66,7 +66,7 @@ describe("retab.native", function()
 
   for _, name in ipairs { "core", "curl" } do
     describe("." .. name, function()
-      it("says how to build if the module is not there", function()
+      it("says how to build a missing module", function()
         local message = failure(("require('retab.native').%s()"):format(name))
         assert.truthy(message:find("not built", 1, true), message)
         assert.truthy(message:find("scripts/build", 1, true), message)
@@ -75,7 +75,7 @@ describe("retab.native", function()
         assert.is_true(lines(message) <= 3, message)
       end)
 
-      it("says so if the module is built for another Lua, of each other version", function()
+      it("says that the module is built for another version of Lua", function()
         local builds = other_builds(name)
         if not next(builds) then pending "there is a build for this Lua only" end
         for other, bytes in pairs(builds) do
@@ -87,7 +87,7 @@ describe("retab.native", function()
         end
       end)
 
-      it("gives the loader's reason if the file is broken", function()
+      it("gives the reason of the loader if the file is broken", function()
         place(name, "no shared object")
         local message = failure(("require('retab.native').%s()"):format(name))
         assert.truthy(message:find("retab/" .. name .. ".so", 1, true), message)
@@ -121,7 +121,7 @@ describe("retab.native", function()
     end)
   end
 
-  it("takes false for curl: the program has a transport of its own", function()
+  it("accepts false as curl, for a program with its own transport", function()
     assert.equal("it loads", failure [[(function()
       package.preload["retab.curl"] = function() return false end
       assert(require("retab.native").curl() == false)
@@ -134,7 +134,7 @@ describe("retab.native", function()
     assert.equal(require("retab.core").version, require("retab")._VERSION)
   end)
 
-  it("speaks before anything else at require 'retab'", function()
+  it("reports a missing module at require 'retab'", function()
     local message = failure "require 'retab'"
     assert.truthy(message:find("^retab is not built for"), message)
     assert.is_true(lines(message) <= 3, message)

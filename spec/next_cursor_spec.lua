@@ -21,7 +21,7 @@ describe("core.next_cursor", function()
     assert.equal("a }] , : {b", core.next_cursor(body_of '{"after":"a }] , : {b"}'))
   end)
 
-  it("returns false where there is none", function()
+  it("returns false if there is none", function()
     for _, metadata in ipairs {
       '{"before":null,"after":null}', '{"before":"a","after":""}', '{"after":5}', '{"after":{}}', "{}", " { } ",
       '{"before":"a"}', '{"after":null}',
@@ -30,7 +30,7 @@ describe("core.next_cursor", function()
     end
   end)
 
-  it("returns nil where the tail is not that of a list", function()
+  it("returns nil if the tail is not that of a list", function()
     for _, body in ipairs {
       "", "}", "}}", "{}", "[]", "null", '"a"', " ", "{}}", ':{"after":"a"}}', '"list_metadata":{"after":"a"}}',
       '"after":"a"}}', '"a"}}', '{"list_metadata":{"after":"a"}', '{"list_metadata":{"after":"a"}}\0',
@@ -53,7 +53,7 @@ describe("core.next_cursor", function()
     assert.equal("b", core.next_cursor('{"data":[],"list_metadata":{"after":"a"},"list_metadata":{"after":"b"}}'))
   end)
 
-  it("never differs from core.envelope where both have a cursor", function()
+  it("never differs from core.envelope if both have a cursor", function()
     local source = documents.new(2026)
     local pieces = {
       '{"data":[', "]", "}", "{", ",", ":", '"', '"list_metadata"', '"after"', '"before"', "null", '""', '"a"', '"b"',
@@ -90,7 +90,7 @@ describe("core.next_cursor", function()
     for kind, count in pairs(counts) do assert(count > 0, "no accepted body is of the kind " .. kind) end
   end)
 
-  it("raises for what is not a body", function()
+  it("raises if the body is not a string", function()
     assert.has_error(function() core.next_cursor() end)
     assert.has_error(function() core.next_cursor(5) end)
     assert.has_error(function() core.next_cursor {} end)

@@ -186,7 +186,7 @@ describe("cancel", function()
     assert.is_nil(lower(driver.sent[1].headers)["idempotency-key"])
   end)
 
-  it("is retried like a GET, since cancelling twice is harmless", function()
+  it("is retried like a GET, because cancelling twice is harmless", function()
     local experiments, driver = new { { failure = { kind = "connection", message = "reset" } }, scripted.status(502),
       json '{"id":"run_1","lifecycle":{"status":"cancelled"}}' }
     assert(experiments.runs.cancel "run_1")
@@ -219,7 +219,7 @@ describe("create", function()
     assert.equal("application/json", lower(request.headers).accept)
   end)
 
-  it("does not send what is nil or null", function()
+  it("does not send parameters that are nil or null", function()
     local experiments, driver = new { json(run_body) }
     assert(experiments.runs.create { experiment_id = "exp_1", workflow_id = retab.null })
     assert.same({ experiment_id = "exp_1" }, cjson.decode(driver.sent[1].body))
@@ -251,7 +251,7 @@ describe("create", function()
     assert.equal(0, #driver.sent)
   end)
 
-  it("names the package that is missing where nothing encodes JSON", function()
+  it("names the missing package if nothing can encode JSON", function()
     local loaded, preload = package.loaded["cjson.safe"], package.preload["cjson.safe"]
     package.loaded["cjson.safe"] = nil
     package.preload["cjson.safe"] = function() error "not installed" end
@@ -311,7 +311,7 @@ describe("The Idempotency-Key of create", function()
     end
   end)
 
-  it("can be the caller's own", function()
+  it("can be set by the caller", function()
     local experiments, driver = new { json(run_body) }
     assert(experiments.runs.create({ experiment_id = "exp_1" }, { headers = { ["idempotency-key"] = "mine" } }))
     assert.equal("mine", lower(driver.sent[1].headers)["idempotency-key"])
@@ -335,7 +335,7 @@ describe("A create that fails", function()
     assert.matches("list the runs", err.hint)
   end
 
-  it("is sent once where the server can have acted, and the error says what to look up", function()
+  it("is sent once if the server can have acted, and the error says what to look up", function()
     for _, answer in ipairs {
       { failure = { kind = "connection", message = "reset" } }, { failure = { kind = "timeout", message = "late" } },
       { failure = { kind = "decode", message = "bad header" } }, { failure = { kind = "too_large", message = "big" } },
@@ -355,7 +355,7 @@ describe("A create that fails", function()
     assert.matches("this is a 503", create(scripted.status(503)).message)
   end)
 
-  it("is ambiguous where a 2xx is not a run that can be read", function()
+  it("is ambiguous if a 2xx is not a readable run", function()
     for _, answer in ipairs { json("", 201), json("[]", 201), json("{", 202), { status = 204 },
       { status = 200, headers = { ["content-type"] = "text/html" }, body = "<p>" } } do
       local err, sent = create(answer)
@@ -365,7 +365,7 @@ describe("A create that fails", function()
     end
   end)
 
-  it("is retried where nothing was sent", function()
+  it("is retried if nothing was sent", function()
     local err, sent = create { failure = { kind = "connection", message = "refused", sent = false } }
     assert.equal(3, sent)
     assert.is_true(err.retryable)
@@ -391,7 +391,7 @@ describe("A create that fails", function()
     assert.equal("bad certificate", err.message)
   end)
 
-  it("is not ambiguous where the server refused", function()
+  it("is not ambiguous if the server refused", function()
     for _, status in ipairs { 400, 401, 403, 404, 405, 409, 413, 422 } do
       local err, sent = create(scripted.status(status))
       assert.equal(1, sent)
@@ -409,14 +409,14 @@ describe("A create that fails", function()
     is_ambiguous(err)
   end)
 
-  it("is ambiguous where the deadline cuts it, and is not sent again", function()
+  it("is ambiguous if the deadline ends it, and is not sent again", function()
     local err, sent = create({ status = 201, takes = 100 }, { deadline = 5 })
     assert.equal("timeout", err.kind)
     assert.equal(1, sent)
     is_ambiguous(err)
   end)
 
-  it("is not sent again where the driver took longer than the deadline to send it", function()
+  it("is not sent again if the driver took longer than the deadline to send it", function()
     local experiments, driver = new { { status = 201, takes = 100 } }
     local send = driver.send
     driver.send = function(request)
@@ -430,7 +430,7 @@ describe("A create that fails", function()
     is_ambiguous(err)
   end)
 
-  it("is ambiguous where the client is closed while it is under way", function()
+  it("is ambiguous if the client is closed after it was sent", function()
     local experiments, _, client = new({}, nil, { yields = true })
     local results
     local waiting = coroutine.create(function() results = { experiments.runs.create { experiment_id = "exp_1" } } end)
@@ -441,7 +441,7 @@ describe("A create that fails", function()
     is_ambiguous(results[3])
   end)
 
-  it("is not ambiguous where the client is closed before it was sent", function()
+  it("is not ambiguous if the client is closed before it was sent", function()
     local client, experiments, driver
     experiments, driver, client = new({}, { on_request = function() client:close() end })
     local _, message, err = experiments.runs.create { experiment_id = "exp_1" }
@@ -481,7 +481,7 @@ describe("metrics.get", function()
     end
   end)
 
-  it("raises where a view lacks a parameter that it needs", function()
+  it("raises if a view lacks a parameter that it needs", function()
     local experiments, driver = new {}
     local get = experiments.metrics.get
     refuse(get, { {} }, "missing parameter 'run_id'")
@@ -543,7 +543,7 @@ describe("A closed client", function()
 end)
 
 describe("The key", function()
-  it("is in no error of these functions, even where it is passed as an id", function()
+  it("is in no error of these functions, even if it is passed as an id", function()
     for _, status in ipairs { 200, 404, 500 } do
       local experiments = new(function()
         return { status = status, headers = { ["x-request-id"] = "req_" .. key }, body = "no " .. key }

@@ -41,7 +41,7 @@ describe("list", function()
     assert.same(driver.sent[3], driver.sent[4])
   end)
 
-  it("has siblings that are called with a dot or a colon too", function()
+  it("has siblings (iter, pages, request, parse) that are called with a dot or a colon, too", function()
     local runs = new(function() return scripted.page { "a" } end)
     for _, style in ipairs { function(name, ...) return runs[name](...) end,
       function(name, ...) return runs[name](runs, ...) end } do
@@ -71,7 +71,7 @@ describe("list", function()
     assert.same({ after = "exprun_9", x = "1 2", flag = "true", n = "3" }, scripted.query(driver.sent[4]))
   end)
 
-  it("returns the page as the server sent it", function()
+  it("returns the page unmodified", function()
     local runs = new { scripted.json(
       '{"data":[{"id":"a","lifecycle":{"status":"paused"},"new":{"deep":[1,2.5,"x"]},"n":12}],'
       .. '"list_metadata":{"before":null,"after":"a","total":3},"took_ms":7}', { ["X-Request-Id"] = "req_1" }) }
@@ -93,7 +93,7 @@ describe("list", function()
     assert.is_nil(assert(runs.list {}).request_id)
   end)
 
-  it("builds null as the call's option null says, or else the client's", function()
+  it("replaces null with the option null of the call, or else of the client", function()
     local body = '{"data":[{"id":"a","score":null}],"list_metadata":{"before":null,"after":null}}'
     local function respond() return scripted.json(body) end
     local runs = new(respond, { null = retab.null })
@@ -136,7 +136,7 @@ describe("list", function()
 end)
 
 describe("a page", function()
-  it("has more unless `after` is null, absent or empty", function()
+  it("has more pages after it unless `after` is null, absent or empty", function()
     for text, more in pairs { ['"a"'] = true, null = false, ['""'] = false } do
       for _, null in ipairs { false, "none" } do
         local runs = new { scripted.json(('{"data":[],"list_metadata":{"before":"x","after":%s}}'):format(text)) }
@@ -183,7 +183,7 @@ describe("a page", function()
     assert.is_false(page:has_more())
   end)
 
-  it("returns nil, without an error and without a request, where there is no neighbour", function()
+  it("returns nil, without an error and without a request, if there is no next or previous page", function()
     local empty_cursors = scripted.json '{"data":[],"list_metadata":{"before":"","after":""}}'
     local runs, driver = new { scripted.page { "a" }, empty_cursors }
     for _ = 1, 2 do
@@ -198,7 +198,7 @@ describe("a page", function()
     assert.equal(2, #driver.sent)
   end)
 
-  it("can be asked for its neighbour again, and keeps a copy of the caller's tables", function()
+  it("can request its next page again, and keeps a copy of the caller's tables", function()
     local runs, driver = new(function(request)
       return scripted.page({ scripted.query(request).after or "first" }, { after = "a" })
     end)
@@ -212,7 +212,7 @@ describe("a page", function()
     assert.same({ limit = 99, experiment_id = "changed" }, params)
   end)
 
-  it("returns nil, message and err where its neighbour fails, and the page at the next try", function()
+  it("returns nil, message and err if the next page fails, and the page at the next try", function()
     local runs = new {
       scripted.page({ "a" }, { after = "a", before = "a" }), scripted.status(500), scripted.status(404),
       scripted.page { "b" },
@@ -230,7 +230,7 @@ describe("a page", function()
     assert.equal("b", assert(page:next()).data[1].id)
   end)
 
-  it("fails with cursor_loop, without a request, where its cursor leads to itself", function()
+  it("fails with cursor_loop, without a request, if its cursor leads to itself", function()
     for name, other in pairs { next = "after", prev = "before" } do
       local runs, driver = new(function() return scripted.page({ "a" }, { [other] = "a" }) end)
       local page = assert(runs.list { [other] = "a" })
@@ -243,7 +243,7 @@ describe("a page", function()
     end
   end)
 
-  it("of a walk has neighbours too, with the caller's selected fields", function()
+  it("of a walk has next and previous pages too, with the fields that the caller selected", function()
     local runs, driver = new(scripted.runs(9))
     for _, prefetch in ipairs { 0, 1 } do
       local sent = #driver.sent
@@ -257,7 +257,7 @@ describe("a page", function()
     end
   end)
 
-  it("raises where its client is closed", function()
+  it("raises if its client is closed", function()
     local runs, driver, client = new { scripted.page({ "a" }, { after = "a", before = "a" }) }
     local page = assert(runs.list {})
     client:close()
@@ -269,7 +269,7 @@ describe("a page", function()
     assert.equal(1, #driver.sent)
   end)
 
-  it("of parse raises where it is asked for a neighbour, and tells that it has more", function()
+  it("of parse raises in next and prev, and can tell that it has more", function()
     local runs, driver = new {}
     local page = assert(runs.parse(200, {}, scripted.page({ "a" }, { after = "a" }).body))
     assert.is_true(page:has_more())
@@ -277,7 +277,7 @@ describe("a page", function()
     assert.same({}, driver.sent)
   end)
 
-  it("is a decode error where its envelope is not that of a list", function()
+  it("is a decode error if its envelope is not that of a list", function()
     for _, body in ipairs {
       '[]', '{}', '"text"', '{"data":{},"list_metadata":{}}', '{"data":[]}', '{"data":[],"list_metadata":[]}',
       '{"data":[],"list_metadata":{"after":1}}', '{"data":[],"list_metadata":{"before":{}}}', '{"data":[', "",
@@ -292,7 +292,7 @@ describe("a page", function()
 end)
 
 describe("a closed client", function()
-  it("raises at the caller's line, whatever is called", function()
+  it("raises at the caller's line in every function", function()
     local runs, driver, client = new {}
     client:close()
     for _, name in ipairs { "list", "iter", "pages", "all", "request", "parse" } do

@@ -38,7 +38,7 @@ local function take(params, options)
 end
 
 describe("An unknown parameter", function()
-  it("raises, and the message suggests the known one that is most like it", function()
+  it("raises, and the message suggests the most similar one", function()
     for wrong, right in pairs {
       experimentId = "experiment_id", experiment_Id = "experiment_id", experiment = "experiment_id",
       experimnet_id = "experiment_id", experiments_id = "experiment_id", EXPERIMENT_ID = "experiment_id",
@@ -54,7 +54,7 @@ describe("An unknown parameter", function()
     end
   end)
 
-  it("raises without a suggestion where none is near", function()
+  it("raises without a suggestion if none is similar", function()
     for _, name in ipairs { "xyzzy", "page_token", "q", "", "colour_of_the_sky" } do
       local message = raised(runs.list, { [name] = "x" })
       assert(message:find("unknown parameter '" .. name .. "'", 1, true), message)
@@ -63,20 +63,20 @@ describe("An unknown parameter", function()
     end
   end)
 
-  it("raises where its name is not a string", function()
+  it("raises if its name is not a string", function()
     refuse({ "exp_abc" }, { "unknown parameter 1" })
     refuse({ [true] = 1 }, { "unknown parameter" })
     refuse({ [{}] = 1 }, { "unknown parameter" })
   end)
 
-  it("that is an option raises, and the message says where to pass it", function()
+  it("raises if it is an option, and the message says where to pass it", function()
     for _, name in ipairs { "timeout", "deadline", "max_retries", "headers", "query", "null", "fields", "api_key",
       "max_items", "max_pages", "prefetch", "parallel" } do
       refuse({ [name] = 1 }, { "'" .. name .. "' is an option: pass it in the second table" })
     end
   end)
 
-  it("raises even where its value is null", function()
+  it("raises even if its value is null", function()
     refuse({ experimentId = retab.null }, { "experiment_id" })
   end)
 end)
@@ -90,7 +90,7 @@ describe("Parameters", function()
     take {}
   end)
 
-  it("that are nil or null count as not given", function()
+  it("count as omitted if they are nil or null", function()
     local bare = take {}
     for _, name in ipairs {
       "workflow_id", "experiment_id", "block_id", "status", "exclude_status", "trigger_type", "from_date", "to_date",
@@ -102,7 +102,7 @@ describe("Parameters", function()
     assert.matches("after=a$", take { before = retab.null, after = "a" })
   end)
 
-  it("and options are not changed", function()
+  it("and options are not modified", function()
     local params = { experiment_id = "exp", limit = 5.0, from_date = 0, after = retab.null }
     local options = { query = { a = 1 }, headers = { a = 1 }, fields = { "id" } }
     take(params, options)
@@ -123,7 +123,7 @@ describe("Parameters", function()
     end
   end)
 
-  it("appear in the message with the value that was given", function()
+  it("appear in messages with the given value", function()
     refuse({ experiment_id = 5 }, { "'experiment_id'", "5" })
     refuse({ status = "done" }, { '"done"' })
     refuse({ experiment_id = {} }, { "a table" })
@@ -186,7 +186,7 @@ describe("from_date and to_date", function()
     refuse({ from_date = "2026-02-30" }, { '"2026-02-30"' })
   end)
 
-  it("must not be in the wrong order", function()
+  it("must be in order", function()
     refuse({ from_date = "2026-05-02", to_date = "2026-05-01" },
       { "'from_date'", "2026-05-02", "later than to_date", "2026-05-01" })
     refuse({ from_date = 1777719601, to_date = 1777719600 }, { "'from_date'", "later than to_date" })
@@ -194,7 +194,7 @@ describe("from_date and to_date", function()
 end)
 
 describe("An option of a call", function()
-  it("that is unknown raises, and the message suggests the known one that is most like it", function()
+  it("raises if it is unknown, and the message suggests the most similar one", function()
     for wrong, right in pairs { timout = "timeout", Timeout = "timeout", retries = "max_retries", header = "headers",
       field = "fields", dead_line = "deadline", maxRetries = "max_retries" } do
       refuse({}, { "unknown option '" .. wrong .. "'", "did you mean '" .. right .. "'?" }, { [wrong] = 1 })
@@ -203,7 +203,7 @@ describe("An option of a call", function()
     refuse({}, { "unknown option" }, { 5 })
   end)
 
-  it("that is a parameter raises, and the message says where to pass it", function()
+  it("raises if it is a parameter, and the message says where to pass it", function()
     for _, name in ipairs {
       "workflow_id", "experiment_id", "block_id", "status", "exclude_status", "trigger_type", "from_date", "to_date",
       "sort_by", "before", "after", "limit", "order",
@@ -303,7 +303,7 @@ describe("An error about arguments", function()
     assert.equal(line, line_of(ok, message))
   end)
 
-  it("points at the line of the call in a coroutine, and where pcall calls the function", function()
+  it("points at the line of the call in a coroutine, and if pcall calls the function", function()
     local line = here() + 1
     assert.equal(line, line_of(pcall(runs.list, { limit = 0 })))
     local ok, message = coroutine.resume(coroutine.create(function()
@@ -332,7 +332,7 @@ describe("parse", function()
     assert.matches("'limit' is a parameter", raised(runs.parse, 200, {}, "{}", { limit = 1 }))
   end)
 
-  it("returns a page whose next and prev raise, since it has no client", function()
+  it("returns a page whose next and prev raise, because it has no client", function()
     local page = runs.parse(200, {}, '{"data":[],"list_metadata":{"before":"a","after":"b"}}')
     assert.is_true(page:has_more())
     assert.matches("parse", raised(page.next, page))
@@ -386,7 +386,7 @@ describe("The key", function()
     end)
   end
 
-  it("of a call is hidden, too, and so is the client's after a call with another one", function()
+  it("of a call is masked, too, and so is that of the client after a call with another key", function()
     local own = "sk_of_the_client"
     local own_runs = retab.new({ api_key = own, driver = driver }).workflows.experiments.runs
     own_runs.request({}, { api_key = key })
@@ -396,7 +396,7 @@ describe("The key", function()
     hides(own_runs, { status = key }, { api_key = key })
   end)
 
-  it("is hidden however short it is", function()
+  it("is masked however short it is", function()
     local own_runs = retab.new({ api_key = "k9", driver = driver }).workflows.experiments.runs
     assert.is_nil(raised(own_runs.list, { status = "k9" }):find("k9", 1, true))
     assert.is_nil(raised(own_runs.list, { k9 = 1 }):find("k9", 1, true))

@@ -27,7 +27,7 @@ local function wait() end
 ]]
 
 describe("docs/reference.md", function()
-  it("is what scripts/docs writes", function()
+  it("is the output of scripts/docs", function()
     local result = program.run("scripts/docs", { "-" })
     assert.equal("", result.stderr)
     assert.is_true(result.stdout == reference, "run scripts/docs")

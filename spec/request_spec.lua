@@ -28,7 +28,7 @@ local function raised(f, ...)
 end
 
 describe("The URL of a request", function()
-  it("has no query where no parameter is given", function()
+  it("has no query if no parameter is given", function()
     assert.equal(origin, runs.request({}).url)
     assert.equal(origin, runs.request().url)
     assert.equal(origin, runs.request({}, {}).url)
@@ -54,7 +54,7 @@ describe("The URL of a request", function()
     assert.equal("before=run_1", query_of { before = "run_1" })
   end)
 
-  it("writes limit as an integer, also where it is a float", function()
+  it("writes limit as an integer, even if it is a float", function()
     assert.equal("limit=5", query_of { limit = 5.0 })
     assert.equal("limit=100", query_of { limit = 100 })
   end)
@@ -74,7 +74,7 @@ describe("The URL of a request", function()
     end
   end)
 
-  it("lets no value become another parameter, another path or a fragment", function()
+  it("encodes values so that none becomes another parameter, another path or a fragment", function()
     assert.equal("after=a%26before%3Db%23c%3Fd%2F..%2B%20%25", query_of { after = "a&before=b#c?d/..+ %" })
     assert.equal("experiment_id=%C3%A9%E2%82%AC%F0%9F%99%82", query_of { experiment_id = "é€\240\159\153\130" })
     assert.equal("after=a%00b%0D%0AX%3A%201", query_of { after = "a\0b\r\nX: 1" })
@@ -153,7 +153,7 @@ describe("The option query", function()
 end)
 
 describe("The headers of a request", function()
-  it("are the key, the user agent and what is accepted", function()
+  it("are Api-Key, User-Agent and Accept", function()
     local request = new_client({ base_url = "https://h.example" }).workflows.experiments.runs.request { limit = 2 }
     assert.same({
       method = "GET", url = "https://h.example/v1/workflows/experiments/runs?limit=2",
@@ -163,7 +163,7 @@ describe("The headers of a request", function()
     }, request)
   end)
 
-  it("have the key of the call, where the call has one", function()
+  it("have the key of the call if the call has one", function()
     assert.equal("sk_other", runs.request({}, { api_key = "sk_other" }).headers["Api-Key"])
     assert.equal("sk_made", runs.request({}, { api_key = function() return "sk_made" end }).headers["Api-Key"])
     assert.equal("sk_test", runs.request().headers["Api-Key"])
@@ -171,7 +171,7 @@ describe("The headers of a request", function()
     assert.equal("Bearer sk_other", bearer.request({}, { api_key = "sk_other" }).headers.Authorization)
   end)
 
-  it("include the caller's, which win in any case of their names", function()
+  it("include those of the caller, which override others in any case of their names", function()
     local headers = new_client({ headers = { ["X-Team"] = "a", accept = "text/x" }, user_agent = "nightly/2" })
       .workflows.experiments.runs.request({}, { headers = { ["x-team"] = "b" } }).headers
     assert.same({

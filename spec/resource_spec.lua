@@ -41,7 +41,7 @@ describe("a declared endpoint", function()
     assert.same({ "all", "get", "iter", "list", "pages", "parse", "request" }, names)
   end)
 
-  it("lists by its path, and repeats a parameter whose value is an array", function()
+  it("is listed by its path, and repeats a parameter whose value is an array", function()
     local teapots, driver = bind { scripted.page({ "a" }, { after = "a" }), scripted.page { "b" } }
     local page = assert(teapots.list { kettle_id = "k 1", colors = { "red", "b&w" }, limit = 1000 })
     assert.equal("https://api.example.com/v1/teapots?kettle_id=k%201&colors=red&colors=b%26w&limit=1000",
@@ -66,7 +66,7 @@ describe("a declared endpoint", function()
     end
   end)
 
-  it("refuses what it does not declare", function()
+  it("refuses parameters that it does not declare", function()
     local teapots, driver = bind {}
     for _, case in ipairs {
       { {}, "missing parameter 'kettle_id'" },

@@ -7,15 +7,15 @@ local function delay(attempt, status, headers)
   return retry.delay(attempt, status, headers or {}, now)
 end
 
-describe("Another attempt", function()
-  it("follows statuses and failures that can pass", function()
+describe("A retry", function()
+  it("helps after statuses and failures that can pass", function()
     for _, status in ipairs { 408, 429, 500, 502, 503, 504, "timeout", "connection" } do
       assert.is_true(retry.helps(status), tostring(status))
       assert.is_number(delay(0, status))
     end
   end)
 
-  it("follows nothing else, whatever Retry-After says", function()
+  it("helps after nothing else, whatever Retry-After says", function()
     for _, status in ipairs {
       200, 204, 301, 304, 400, 401, 403, 404, 409, 410, 418, 422, 451, 501, 505, 511, 599, "tls", "decode", "too_large",
       "cursor_loop", "cancelled", "validation", "api",
@@ -26,7 +26,7 @@ describe("Another attempt", function()
   end)
 end)
 
-describe("The delay", function()
+describe("The delay before a retry", function()
   it("doubles from half a second to eight, jittered to 75 to 100 %", function()
     local longest = { [0] = 0.5, 1, 2, 4, 8, 8, 8, 8 }
     for attempt = 0, 7 do
@@ -64,19 +64,19 @@ describe("The delay", function()
     end
   end)
 
-  it("is the default one without headers", function()
+  it("is the default without headers", function()
     local seconds = retry.delay(0, "connection", nil, now)
     assert.is_true(seconds >= 0.375 and seconds <= 0.5)
   end)
 
-  it("follows the seconds of Retry-After, without jitter", function()
+  it("is the number of seconds in Retry-After, without jitter", function()
     for text, seconds in pairs { ["0"] = 0, ["1"] = 1, ["7"] = 7, ["120"] = 120, [" 3 "] = 3, ["007"] = 7 } do
       assert.equal(seconds, delay(0, 429, { ["retry-after"] = text }))
       assert.equal(seconds, delay(3, 503, { ["retry-after"] = text }))
     end
   end)
 
-  it("follows the date of Retry-After", function()
+  it("ends at the date in Retry-After", function()
     for text, seconds in pairs {
       ["Sat, 02 May 2026 11:00:30 GMT"] = 30, ["Sat, 02 May 2026 11:02:00 GMT"] = 120,
       ["Sat, 02 May 2026 11:00:00 GMT"] = 0,
@@ -86,13 +86,13 @@ describe("The delay", function()
     end
   end)
 
-  it("follows Retry-After-Ms rather than Retry-After", function()
+  it("is taken from Retry-After-Ms rather than from Retry-After", function()
     assert.equal(0.25, delay(0, 429, { ["retry-after-ms"] = "250" }))
     assert.equal(1.5, delay(0, 429, { ["retry-after-ms"] = "1500", ["retry-after"] = "60" }))
     assert.equal(120, delay(0, 429, { ["retry-after-ms"] = "120000" }))
   end)
 
-  it("does not exist where the server asks for more than 120 seconds: no attempt follows", function()
+  it("is nil if the server asks for more than 120 seconds: there is no further attempt", function()
     assert.is_nil(delay(0, 429, { ["retry-after"] = "121" }))
     assert.is_nil(delay(0, 503, { ["retry-after"] = "3600" }))
     assert.is_nil(delay(0, 503, { ["retry-after"] = ("9"):rep(400) }))
@@ -100,7 +100,7 @@ describe("The delay", function()
     assert.is_nil(delay(0, 503, { ["retry-after"] = "Sat, 02 May 2026 11:02:01 GMT" }))
   end)
 
-  it("is the default one where the header is not valid", function()
+  it("is the default if the header is not valid", function()
     for _, text in ipairs {
       "", "soon", "-1", "1 second", "1e3", "0x10", "nan", "inf", "Sat, 31 Feb 2026 11:00:00 GMT",
       "2026-05-02T11:00:30Z", "1,2",
@@ -122,12 +122,12 @@ describe("The delay that the server asks for", function()
     assert.equal(0, retry.after({ ["retry-after"] = "Fri, 01 May 2026 11:00:00 GMT" }, now))
   end)
 
-  it("is nil for a date where the time is not known", function()
+  it("is nil for a date if the time is not known", function()
     assert.is_nil(retry.after({ ["retry-after"] = "Sun, 03 May 2026 11:00:00 GMT" }, nil))
     assert.equal(7, retry.after({ ["retry-after"] = "7" }, nil))
   end)
 
-  it("is nil where it asks for none", function()
+  it("is nil if the server asks for none", function()
     assert.is_nil(retry.after({}, now))
     assert.is_nil(retry.after(nil, now))
     assert.is_nil(retry.after({ ["retry-after"] = "later" }, now))

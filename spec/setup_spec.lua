@@ -68,7 +68,7 @@ describe("scripts/setup", function()
     assert.truthy(output:find("installing 3 packages, and removing none: build-essential cmake pkg-config\n", 1, true))
   end)
 
-  it("takes another libcurl as good, and the LuaJIT that the archive has", function()
+  it("accepts another libcurl, and the LuaJIT that the archive has", function()
     local output, _, calls = run "build test"
     assert.falsy(calls:find("libcurl", 1, true))
     assert.truthy(calls:find(" luajit ", 1, true), output)
@@ -82,7 +82,7 @@ describe("scripts/setup", function()
     assert.is_true(lines(output) <= 6, output)
   end)
 
-  it("installs nothing and names the packages if some would have to go", function()
+  it("installs nothing and names the packages if some would be removed", function()
     program("apt-get", [[case "$*" in
       *-s\ install*) echo "Remv luajit [2.1] (luajit2)"; echo "Inst luajit2" ;;
       *install*) echo "E: Packages need to be removed but remove is disabled." ; exit 100 ;;
@@ -135,7 +135,7 @@ describe("scripts/setup", function()
     assert.truthy(calls:find("sudo env [^\n]*apt%-get [^\n]*install"), calls)
   end)
 
-  it("says what is missing where there is no apt-get", function()
+  it("says what is missing if there is no apt-get", function()
     os.remove(directory .. "/apt-get")
     local output, status = run "build"
     assert.equal(1, status)

@@ -744,7 +744,7 @@ describe("a created run", function()
     return seen
   end
 
-  it("is pending, is the first in the list, and moves on at each GET", function()
+  it("is pending, is the first in the list, and changes its status at each GET", function()
     local base = new { runs = 3 }
     local run = create(base, { experiment_id = "exp_2", workflow_id = "wf_2" })
     check_run(run, FLAT)
@@ -788,12 +788,12 @@ describe("a created run", function()
     end
   end)
 
-  it("may end in a status that nobody knows", function()
+  it("can end in an unknown status", function()
     local base = new { outcome = "paused", looks = 1 }
     assert.same({ status = "paused" }, get(base, "/runs/" .. create(base).id).lifecycle)
   end)
 
-  it("moves on with time", function()
+  it("changes its status with time", function()
     local base = new { advance = "time", lasts = 0.4 }
     local run, seen = create(base), {}
     local deadline = socket.gettime() + 30
@@ -886,7 +886,7 @@ describe("a created run", function()
     create(base, { experiment_id = "exp_1", workflow_id = cjson.null, plan_token = "\"\\\n\195\169" })
   end)
 
-  it("can be cancelled twice, with its pending results, and stays so", function()
+  it("can be cancelled twice, with its pending results, and stays cancelled", function()
     local base = new { documents = 8 }
     local run = create(base)
     assert.same({ "pending", "running" }, statuses(base, run.id, 2))
@@ -1041,7 +1041,7 @@ end)
 -- ---- lists that change -----------------------------------------------------------------------------------
 
 describe("a list that changes while it is walked", function()
-  it("gets new runs at the head after each page", function()
+  it("receives new runs at its start after each page", function()
     local base = new { runs = 50, churn = "create", churn_runs = 3 }
     local initial = ids_of(all(new { runs = 50 }, "/runs"))
     assert.same(initial, ids_of(all(base, "/runs", { limit = 10 })))

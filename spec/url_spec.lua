@@ -22,7 +22,7 @@ local function refuse(base_url, word, options)
 end
 
 describe("base_url", function()
-  it("is used unchanged where there is nothing to normalize", function()
+  it("is used unchanged if there is nothing to normalize", function()
     for _, base in ipairs {
       "https://api.retab.com", "https://localhost", "https://api.example.com:8443", "https://10.0.0.1",
       "https://[2001:db8::1]", "https://[2001:db8::1]:444", "https://my_host.example", "https://x",
@@ -151,7 +151,7 @@ describe("Plain http to this machine", function()
     return driver.sent[1].direct or false
   end
 
-  it("never goes through the environment's proxy, which would read the key", function()
+  it("never uses the environment's proxy, which would read the key", function()
     for _, base in ipairs { "http://localhost", "http://127.0.0.1:8080/prefix", "http://[::1]:80" } do
       assert.is_true(is_direct { base_url = base })
       assert.is_true(is_direct { base_url = base, allow_http = true })
@@ -159,11 +159,11 @@ describe("Plain http to this machine", function()
     end
   end)
 
-  it("goes through a proxy where both proxy and allow_http are given", function()
+  it("uses a proxy if both proxy and allow_http are given", function()
     assert.is_false(is_direct { base_url = "http://localhost", proxy = "http://proxy.example", allow_http = true })
   end)
 
-  it("is the only kind of request that goes past the environment's proxy", function()
+  it("is the only kind of request that does not use the environment's proxy", function()
     assert.is_false(is_direct { base_url = "https://api.example.com" })
     assert.is_false(is_direct { base_url = "https://localhost" })
     assert.is_false(is_direct { base_url = "http://api.example.com", allow_http = true })

@@ -120,7 +120,7 @@ describe("wait", function()
     end
   end)
 
-  it("sees the end whatever fields are selected", function()
+  it("ends whatever fields are selected", function()
     local seen = {}
     local runs = new { run "pending", run("pending", 1), run("completed", 4) }
     local got = assert(runs.wait("run_1", { fields = { "score" }, null = retab.null,
@@ -130,7 +130,7 @@ describe("wait", function()
     for _, update in ipairs(seen) do assert.same({ score = retab.null }, update) end
   end)
 
-  it("goes on at a status that it does not know, and at a run without one", function()
+  it("continues at an unknown status, and at a run without a status", function()
     local strange = { status = 200, body = '{"id":"run_1"}' }
     local runs, driver = new {
       run "paused", strange, { status = 200, body = '{"id":"run_1","lifecycle":null}' },
@@ -147,7 +147,7 @@ describe("wait", function()
     assert.equal(3, #driver.sent)
   end)
 
-  it("has one request under way at a time, and suspends only its own coroutine", function()
+  it("sends one request at a time, and suspends only its own coroutine", function()
     local runs, driver = new({ run "pending", run "completed" }, nil, { yields = true })
     local got
     local waiting = coroutine.create(function() got = runs.wait "run_1" end)
@@ -177,14 +177,14 @@ describe("on_update", function()
     assert.equal("completed", got.lifecycle.status)
   end)
 
-  it("is called once for a run that is over already", function()
+  it("is called once for a run that has ended already", function()
     local calls = 0
     local runs = new { run "completed" }
     assert(runs.wait("run_1", { on_update = function() calls = calls + 1 end }))
     assert.equal(1, calls)
   end)
 
-  it("sees each of the counts change", function()
+  it("is called when any of the counts changes", function()
     for _, name in ipairs { "total_document_count", "completed_document_count", "document_count", "error_count" } do
       local calls = 0
       local runs = new(function(_, number)
@@ -198,7 +198,7 @@ describe("on_update", function()
 end)
 
 describe("A failure during a wait", function()
-  it("that can pass is survived", function()
+  it("does not end it if the failure can pass", function()
     for _, answer in ipairs {
       scripted.status(429), scripted.status(500), scripted.status(502), scripted.status(503), scripted.status(504),
       scripted.status(408), { failure = { kind = "connection", message = "reset" } },
@@ -212,14 +212,14 @@ describe("A failure during a wait", function()
     end
   end)
 
-  it("is retried like any other call's first", function()
+  it("is retried first, as in any other call", function()
     local runs, driver = new { scripted.status(503), scripted.status(503), run "completed" }
     assert(runs.wait "run_1")
     assert.equal(3, #driver.sent)
     for _, seconds in ipairs(driver.slept) do assert.is_true(seconds <= 1) end
   end)
 
-  it("delays the next request by Retry-After, also beyond 120 seconds", function()
+  it("delays the next request by Retry-After, even beyond 120 seconds", function()
     local runs, driver = new({ scripted.status(429, { ["Retry-After"] = "30" }), run "completed" }, { max_retries = 0 })
     assert(runs.wait "run_1")
     assert.same({ 30 }, driver.slept)
@@ -231,7 +231,7 @@ describe("A failure during a wait", function()
     assert.same({ 2 }, driver.slept)
   end)
 
-  it("ends it where no later request can help", function()
+  it("ends it if no later request can help", function()
     for _, case in ipairs {
       { scripted.status(400), "validation" }, { scripted.status(401), "authentication" },
       { scripted.status(403), "permission" }, { scripted.status(422), "validation" },
@@ -248,7 +248,7 @@ describe("A failure during a wait", function()
     end
   end)
 
-  it("leaves err.run nil where no run was seen", function()
+  it("leaves err.run nil if no run was received", function()
     local runs = new { scripted.status(403) }
     local _, _, err = runs.wait "run_1"
     assert.equal("permission", err.kind)
@@ -266,7 +266,7 @@ describe("A 404 during a wait", function()
     assert.same({ 2, 2, 2, 2, 2 }, driver.slept)
   end)
 
-  it("counts anew after another failure", function()
+  it("is counted from 0 again after another failure", function()
     local runs, driver = new({ missing, missing, scripted.status(503), missing, missing, run "completed" },
       { max_retries = 0 })
     assert(runs.wait "run_1")
@@ -285,7 +285,7 @@ describe("A 404 during a wait", function()
 end)
 
 describe("The deadline of a wait", function()
-  it("is 600 seconds unless the call has another", function()
+  it("is 600 seconds by default", function()
     local runs, driver = new(always(run "running"))
     local began = driver.clock
     local _, _, err = runs.wait "run_1"
@@ -296,7 +296,7 @@ describe("The deadline of a wait", function()
     assert.is_true(driver.clock - began > 6 and driver.clock - began <= 9)
   end)
 
-  it("returns an error with the run as it was seen last", function()
+  it("returns an error with the last run received", function()
     local runs, driver = new(function(_, number) return run("running", number) end)
     local got, message, err = runs.wait("run_1", { deadline = 5 })
     assert.is_nil(got)
@@ -309,14 +309,14 @@ describe("The deadline of a wait", function()
     assert.matches("running", message)
   end)
 
-  it("says the status also where the fields do not contain it", function()
+  it("reports the status even if the fields do not contain it", function()
     local runs = new(always(run "running"))
     local _, message, err = runs.wait("run_1", { deadline = 3, fields = { "id" } })
     assert.matches("running", message)
     assert.same({ id = "run_1" }, err.run)
   end)
 
-  it("cuts a request that is under way", function()
+  it("ends a request that was sent", function()
     local runs, driver = new { run "running", { status = 200, takes = 1000 } }
     local began = driver.clock
     local _, _, err = runs.wait("run_1", { deadline = 10 })
@@ -327,7 +327,7 @@ describe("The deadline of a wait", function()
     assert.is_true(driver.sent[2].timeout <= 8)
   end)
 
-  it("cuts the first request, too", function()
+  it("ends the first request, too", function()
     local runs, driver = new { { status = 200, takes = 1000 } }
     local began = driver.clock
     local _, _, err = runs.wait("run_1", { deadline = 10 })
@@ -343,7 +343,7 @@ describe("The deadline of a wait", function()
     assert.matches("this is a 503", message)
   end)
 
-  it("does not begin a delay that would pass it", function()
+  it("is not exceeded by a delay", function()
     local runs, driver = new(always(scripted.status(429, { ["Retry-After"] = "100" })))
     local _, _, err = runs.wait("run_1", { deadline = 50 })
     assert.equal("timeout", err.kind)
@@ -351,14 +351,14 @@ describe("The deadline of a wait", function()
     assert.same({}, driver.slept)
   end)
 
-  it("is the whole wait's, whatever deadline the client has", function()
+  it("is that of the whole wait, whatever deadline the client has", function()
     local runs, driver = new(always(run "running"), { deadline = 1 })
     local began = driver.clock
     runs.wait("run_1", { deadline = 20 })
     assert.is_true(driver.clock - began > 15)
   end)
 
-  it("sends nothing where a sleep took longer than asked", function()
+  it("sends nothing if a sleep took too long", function()
     local runs, driver = new(always(run "running"))
     local sleep = driver.sleep
     driver.sleep = function(seconds)
@@ -400,7 +400,7 @@ describe("Closing the client during a wait", function()
     assert.equal(1, #driver.sent)
   end)
 
-  it("ends it at once when the sleep ends, with the run as it was seen last", function()
+  it("ends it when the sleep ends, with the last run received", function()
     local client, driver, waiting, results = begin("sleep", { run("running", 2) })
     client:close()
     assert(coroutine.resume(waiting))
@@ -410,7 +410,7 @@ describe("Closing the client during a wait", function()
     assert.equal(1, #driver.sent)
   end)
 
-  it("is of kind cancelled also where the sleep passed the deadline", function()
+  it("is of kind cancelled even if the sleep passed the deadline", function()
     local runs, driver, client
     runs, driver, client = new { run "running" }
     driver.sleep = function()
