@@ -1,5 +1,4 @@
-/* Builds objects: reads their keys, and creates their tables, key by key or with a constructor. build.c has the
- * loop. */
+/* Builds objects: reads their keys, and creates their tables key by key or with a constructor. build.c reads values. */
 #pragma once
 
 #include "reader.h"

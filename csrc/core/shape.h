@@ -1,6 +1,6 @@
 /* What a reader has learnt from earlier documents: a tree of shapes. A shape describes what stood at one place (the
- * value of a key, or the elements of an array). It makes the next document faster to read if it is similar, and never
- * changes the result. Knows nothing of text positions or selections.
+ * value of a key, or the elements of an array). The tree makes similar documents faster to read, and never changes the
+ * result. Knows nothing of text positions or selections.
  *
  * Everything learnt has a limit. Keys that are long or not plain ASCII are not learnt, nor are the keys of an object
  * with too many of them: the values of such keys share one shape, as the elements of an array do. A reader learns at
@@ -42,8 +42,9 @@ struct retab_shape {
     struct retab_shape *other; /* of elements of arrays, and of values whose keys are not learnt */
     int is_map;
 
-    /* of an object: the number of keys of the last one, if they were the first children in order, else 0; the number of
-     * objects in a row with the same keys; and the anchor of the constructor for them: 0 for none yet, -1 for never */
+    /* of an object. ordered: the number of keys of the last one if they were the first children in order, else 0;
+     * alike: the number of such objects in a row; constructor: the anchor of their constructor, 0 for none yet, -1 for
+     * never */
     unsigned ordered, alike;
     int constructor;
 };

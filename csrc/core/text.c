@@ -47,8 +47,9 @@ void retab_text_trim(struct retab_text *text, size_t most)
 /* ---- UTF-8 ----------------------------------------------------------------------------------------- */
 
 /* A state machine that checks UTF-8. A state is a bit offset: the word of a byte, shifted right by the current state,
- * has the next state in its lowest six bits. So a byte costs two instructions and no branch. The ranges are those of
- * table 3-7 of the Unicode standard. (bench/shapes.lua, "non-ASCII" and "long non-ASCII".) */
+ * has the next state in its lowest six bits. So a byte costs two instructions and no branch (bench/shapes.lua,
+ * "non-ASCII" and "long non-ASCII"). ONE, TWO and THREE are the numbers of bytes that must follow. After E0, ED, F0 and
+ * F4 the next byte has a smaller range (table 3-7 of the Unicode standard). */
 enum state {
     COMPLETE = 0,
     INVALID = 6,

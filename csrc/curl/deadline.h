@@ -18,7 +18,7 @@ struct retab_deadline {
     int64_t timeout, connect_timeout; /* intervals that begin at `started` */
     int64_t expires;                  /* a point in time; it applies to queued transfers, too */
     int64_t started;                  /* RETAB_NEVER: the transfer is queued */
-    int64_t credit;                   /* how long the caller had control since `started` */
+    int64_t credit;                   /* the time in which the caller had control since `started` */
 };
 
 enum retab_late { RETAB_IN_TIME, RETAB_LATE_CALL, RETAB_LATE_RESPONSE, RETAB_LATE_CONNECTION };
@@ -29,7 +29,7 @@ int64_t retab_deadline_next(const struct retab_deadline *deadline, int connected
 /* Returns which limit has passed at `now`. */
 enum retab_late retab_deadline_late(const struct retab_deadline *deadline, int connected, int64_t now);
 
-/* Returns the time at which a host must step again that leaves at `now`, if something is due at `due`. */
+/* A host gets control at `now`, and something is due at `due`. Returns the time at which the host must step. */
 int64_t retab_deadline_due_back(int64_t due, int64_t now);
 
 #pragma GCC visibility pop

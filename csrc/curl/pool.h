@@ -50,13 +50,13 @@ int retab_pool_send(struct retab_pool *pool, struct retab_transfer *transfer, co
 /* Moves the transfers on as far as possible without waiting. */
 void retab_pool_step(struct retab_pool *pool);
 
-/* Waits for the network, up to `most` or until something is due, then steps. */
+/* Waits for the network, at most `most`, then steps. It can return earlier. */
 void retab_pool_wait(struct retab_pool *pool, int64_t most);
 
 /* Returns the time until a step is due, unless the descriptor is readable before; RETAB_NEVER without transfers. */
 int64_t retab_pool_due(struct retab_pool *pool);
 
-/* Returns the descriptor of a pool with `events`, which is readable when a step is due; or -1. */
+/* Returns the descriptor of a pool with `events`, which is readable when the network makes a step due; or -1. */
 int retab_pool_descriptor(struct retab_pool *pool);
 
 /* Closes a transfer in any state. */

@@ -13,8 +13,7 @@ struct retab_watch_event {
 };
 
 /* Returns a descriptor that watches nothing yet, or -1 with errno set. The caller owns it and closes it. A child of
- * fork inherits an epoll instance and closes it, too; it inherits no kqueue, so the number may be another file's
- * there. */
+ * fork closes its copy of an epoll instance, too; a kqueue is not inherited, and its number may be another file's. */
 int retab_watch_open(void);
 #if defined(__linux__)
 #define RETAB_WATCH_IS_INHERITED 1
