@@ -808,7 +808,7 @@ describe("a created run", function()
     assert.same({ "pending", "pending" }, statuses(slow, create(slow).id, 2))
   end)
 
-  it("has company that ends too, where the scenario says in which time", function()
+  it("is not the only run that ends: the others end after the time that the scenario sets", function()
     local function unended(base)
       local ids = {}
       for _, status in ipairs { "pending", "queued", "running" } do
