@@ -190,6 +190,20 @@ describe("core.envelope", function()
     end
   end)
 
+  it("reads nested values anywhere, however little room the stack of a coroutine has", function()
+    local load = loadstring or load
+    for locals = 1, 30 do
+      local names = "a" .. (",a"):rep(locals)
+      local read = assert(load(("local f, body = ... local %s local page = f(body) return page"):format(names)))
+      for depth = 1, 16 do
+        local nested = ('{"a":'):rep(depth) .. "1" .. ("}"):rep(depth)
+        for _, form in ipairs { '{"data":[%s],"list_metadata":{}}', '{"data":[],"list_metadata":{"x":%s}}' } do
+          assert.is_table(coroutine.wrap(function() return read(core.envelope, form:format(nested)) end)())
+        end
+      end
+    end
+  end)
+
   it("reads valid pages after invalid ones", function()
     for _ = 1, 3 do
       refuse("a list: data is an object, expected an array", '{"data":{}}')

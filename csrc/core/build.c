@@ -98,17 +98,26 @@ static int table_size(const struct retab_reader *r, const char *p, size_t last)
     return (int)(last < LARGEST ? last : LARGEST);
 }
 
+/* Returns `p`, where one more container may be opened; or NULL with the error of the text set. */
+static const char *check_depth(lua_State *L, struct retab_reader *r, const char *p)
+{
+    if (r->depth >= r->options.max_depth) {
+        return retab_text_fail(&r->text, p, "nested too deeply");
+    }
+    if (r->depth % STRIDE == 0 && !retab_reader_has_room(L, STACK_ROOM)) {
+        return retab_text_fail(&r->text, p, "nested too deeply for the stack of this Lua");
+    }
+    return p;
+}
+
 /* Opens the container at `p`, and pushes its table or its constructor. */
 static const char *open_container(lua_State *L, struct retab_reader *r, const char *p, const struct retab_next *next,
                                   enum outcome *outcome)
 {
     const char kind = *p;
     struct retab_shape *const shape = next->shape;
-    if (r->depth >= r->options.max_depth) {
-        return retab_text_fail(&r->text, p, "nested too deeply");
-    }
-    if (r->depth % STRIDE == 0 && !retab_reader_has_room(L, STACK_ROOM)) {
-        return retab_text_fail(&r->text, p, "nested too deeply for the stack of this Lua");
+    if (check_depth(L, r, p) == NULL) {
+        return NULL;
     }
     p = retab_text_space(p + 1);
     if (*p == RETAB_CLOSING(kind)) {
@@ -280,10 +289,10 @@ char retab_build_peek(struct retab_reader *r)
     return *r->p != '\0' && strchr("{[\"tfn", *r->p) != NULL ? *r->p : '0';
 }
 
-int retab_build_enter(struct retab_reader *r)
+int retab_build_enter(lua_State *L, struct retab_reader *r)
 {
-    if (r->depth >= r->options.max_depth) {
-        return move(r, retab_text_fail(&r->text, r->p, "nested too deeply"));
+    if (check_depth(L, r, r->p) == NULL) {
+        return -1;
     }
     r->depth++;
     return move(r, r->p + 1);

@@ -27,7 +27,7 @@ int retab_build_end(struct retab_reader *reader);
 char retab_build_peek(struct retab_reader *reader);
 
 /* Enters the object whose '{' retab_build_peek has returned. */
-int retab_build_enter(struct retab_reader *reader);
+int retab_build_enter(lua_State *L, struct retab_reader *reader);
 
 /* Goes to the next member of the object that was entered last: pushes its key, stores the shape of its value, and
  * returns 1; or returns 0 at the end of the object. `at`: the shape of the object. */

@@ -45,7 +45,7 @@ static int read_object(lua_State *L, struct retab_reader *r, struct retab_shape 
                        struct envelope *envelope, int flags)
 {
     struct retab_shape *child;
-    int more = retab_build_enter(r);
+    int more = retab_build_enter(L, r);
     lua_newtable(L);
     for (int is_first = 1; more >= 0; is_first = 0) {
         more = retab_build_member(L, r, is_first, shape, &child);

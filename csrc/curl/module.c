@@ -102,6 +102,16 @@ static int pool_close(lua_State *L)
     return 0;
 }
 
+/* Pushes a NEW transfer. */
+static struct retab_transfer *push_transfer(lua_State *L)
+{
+    struct retab_transfer *transfer = lua_newuserdatauv(L, sizeof *transfer, 1);
+    memset(transfer, 0, sizeof *transfer);
+    luaL_getmetatable(L, TRANSFER);
+    lua_setmetatable(L, -2);
+    return transfer;
+}
+
 /* Adds the headers in the table on top to the transfer, and pops the table. libcurl takes an empty value as "name;". */
 static void add_headers(lua_State *L, struct retab_transfer *transfer)
 {
@@ -178,10 +188,7 @@ static int pool_send(lua_State *L)
     luaL_checktype(L, 2, LUA_TTABLE);
     lua_settop(L, 2);
     lua_getiuservalue(L, 1, 1);
-    struct retab_transfer *transfer = lua_newuserdatauv(L, sizeof *transfer, 1);
-    memset(transfer, 0, sizeof *transfer);
-    luaL_getmetatable(L, TRANSFER);
-    lua_setmetatable(L, -2);
+    struct retab_transfer *transfer = push_transfer(L);
     lua_pushvalue(L, 3); /* keeps the pool as long as the transfer */
     lua_setiuservalue(L, 4, 1);
     lua_getfield(L, 2, "headers");
@@ -254,17 +261,8 @@ static struct retab_transfer *check_transfer(lua_State *L)
     return luaL_checkudata(L, 1, TRANSFER);
 }
 
-/* transfer:cancel(). Does nothing while the result is being read. */
+/* transfer:cancel(), and the collector of transfers */
 static int transfer_cancel(lua_State *L)
-{
-    struct retab_transfer *transfer = check_transfer(L);
-    if (!transfer->is_read) {
-        retab_transfer_close(transfer);
-    }
-    return 0;
-}
-
-static int transfer_collect(lua_State *L)
 {
     retab_transfer_close(check_transfer(L));
     return 0;
@@ -287,21 +285,22 @@ static void push_buffer(lua_State *L, const struct retab_buffer *buffer)
  * transfer is not done. The result can be read once: after that, the error is of kind cancelled. */
 static int transfer_result(lua_State *L)
 {
-    struct retab_transfer *transfer = check_transfer(L);
+    struct retab_transfer *transfer = check_transfer(L), *const held = push_transfer(L);
     luaL_argcheck(L, transfer->state >= RETAB_DONE, 1, "the transfer is not done");
     if (transfer->kind != NULL || transfer->state == RETAB_CLOSED) {
         return push_error(L, transfer);
     }
-    transfer->is_read = 1;
-    lua_createtable(L, 0, 3);
-    lua_pushinteger(L, transfer->status);
-    lua_setfield(L, -2, "status");
-    push_buffer(L, &transfer->head);
-    lua_setfield(L, -2, "headers");
-    push_buffer(L, &transfer->body);
-    lua_setfield(L, -2, "body");
-    transfer->is_read = 0;
+    *held = *transfer; /* where no finalizer can read or close it meanwhile */
+    transfer->head = transfer->body = (struct retab_buffer){NULL, 0, 0};
     retab_transfer_close(transfer);
+    lua_createtable(L, 0, 3);
+    lua_pushinteger(L, held->status);
+    lua_setfield(L, -2, "status");
+    push_buffer(L, &held->head);
+    lua_setfield(L, -2, "headers");
+    push_buffer(L, &held->body);
+    lua_setfield(L, -2, "body");
+    retab_transfer_close(held);
     return 1;
 }
 
@@ -328,7 +327,7 @@ RETAB_EXPORT int luaopen_retab_curl(lua_State *L)
     static const luaL_Reg pool_meta[] = {{"__close", pool_close}, {"__gc", pool_close}, {NULL, NULL}};
     static const luaL_Reg transfer_methods[] = {
         {"cancel", transfer_cancel}, {"done", transfer_done}, {"result", transfer_result}, {NULL, NULL}};
-    static const luaL_Reg transfer_meta[] = {{"__close", transfer_cancel}, {"__gc", transfer_collect}, {NULL, NULL}};
+    static const luaL_Reg transfer_meta[] = {{"__close", transfer_cancel}, {"__gc", transfer_cancel}, {NULL, NULL}};
     static const luaL_Reg functions[] = {{"pool", new_pool}, {"clock", clock_seconds}, {NULL, NULL}};
     if (retab_process_init() != 0) {
         return luaL_error(L, "libcurl cannot be initialized");

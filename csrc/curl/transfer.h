@@ -39,8 +39,7 @@ struct retab_transfer {
     struct retab_buffer head, body; /* of the response: its header lines without the status line, its body */
     int in_head;                    /* a status line was received, and not yet the empty line that ends its header */
     const char *refused;            /* why the response was refused while it arrived, or NULL */
-    int status, sent, is_read;      /* DONE: of the response; sent: the server may have seen the request; is_read: the
-                                       result is being read, and cannot be closed */
+    int status, sent;               /* DONE: of the response; sent: the server may have seen the request */
     const char *kind;               /* DONE: the kind of error (lua/retab/error.lua), or NULL for a response */
     char message[CURL_ERROR_SIZE];  /* the message of the error */
 };
