@@ -182,6 +182,15 @@ describe("a response", function()
     assert.equal("X-Many: a\r\nx-many:b\r\nContent-Length: 0\r\n", response.headers)
   end)
 
+  it("has no trailers among the lines of its header", function()
+    local response = assert(exchange(function(peer)
+      peer:head()
+      peer:send "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nContent-Type: text/html\r\n\r\n"
+    end))
+    assert.equal("{}", response.body)
+    assert.equal("Transfer-Encoding: chunked\r\n", response.headers)
+  end)
+
   it("has a header of 256 KiB at most, interim responses included", function()
     local line = "X-Long: " .. ("y"):rep(8182) .. "\r\n" -- 8 KiB
     local function endless(peer, text)

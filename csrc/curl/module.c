@@ -159,7 +159,7 @@ static struct retab_request read_request(lua_State *L)
     struct retab_request request;
     request.timeout = interval_field(L, 2, "timeout");
     request.connect_timeout = interval_field(L, 2, "connect_timeout");
-    const lua_Number most = number_field(L, 2, "max_body_bytes"), largest = (lua_Number)INT32_MAX * 1024;
+    const lua_Number most = number_field(L, 2, "max_body_bytes"), largest = (lua_Number)(SIZE_MAX / 2);
     request.max_body = most > 0 ? (size_t)(most < largest ? most : largest) : 0;
     request.method = string_field(L, 2, "method", NULL);
     request.method = request.method != NULL ? request.method : "GET";

@@ -57,7 +57,7 @@ static size_t append(struct retab_transfer *transfer, struct retab_buffer *buffe
 }
 
 /* libcurl calls this for each line: a status line, header fields, an empty line. All of them come again after an
- * interim response, and fields after the body are trailers. */
+ * interim response. Fields after the body are trailers: they are dropped, and must not change what the header says. */
 static size_t on_header(char *bytes, size_t size, size_t count, void *context)
 {
     struct retab_transfer *transfer = context;
@@ -72,7 +72,7 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *context)
         head->length = 0; /* an interim response may come first */
         return length;
     }
-    if (length > 0 && bytes[length - 1] == '\n' && (*bytes == '\r' || *bytes == '\n')) {
+    if (!transfer->in_head || (length > 0 && bytes[length - 1] == '\n' && (*bytes == '\r' || *bytes == '\n'))) {
         transfer->in_head = 0;
         return length;
     }
