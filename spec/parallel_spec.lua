@@ -314,7 +314,7 @@ describe("a parallel walk", function()
   end)
 
   it("sends at most 120 requests for 100 pages of evenly spaced runs", function()
-    for _, spacing in ipairs { 1, 60, 4000 } do
+    for _, spacing in ipairs { 0.0399, 0.1, 1, 60, 4000 } do
       local set = spaced(5000, spacing)
       for _, order in ipairs(orders) do
         for _, parallel in ipairs { 2, 8 } do

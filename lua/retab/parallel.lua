@@ -29,6 +29,9 @@ local fill = 0.98
 --- fewer would leave requests unsent where one response is late.
 local pages_per_request = 3
 
+--- Slices of fewer seconds do not have to end at a whole second: what rounding takes away from them costs requests.
+local most_exact = 50
+
 --- Seconds by which a run may lie outside of its slice: servers round dates.
 local tolerance = 1
 
@@ -111,7 +114,8 @@ end
 --- Cuts a slice to the length of the rule, and makes the sequence of its pages. An end that is the caller's own is sent
 --- as the caller wrote it.
 local function open(self, slice)
-  local far = slice.near + self.sign * math.max(1, math.floor(self.length))
+  local length = self.length < most_exact and self.length or math.floor(self.length)
+  local far = slice.near + self.sign * math.max(1, length)
   if is_before(self, far, slice.far) then cut(slice, far) end
   local checked = params.copy(self.params)
   local oldest, newest = math.min(slice.near, slice.far), math.max(slice.near, slice.far)
