@@ -142,7 +142,7 @@ local function new(settings)
   return bind(setmetatable({
     pool = pool,
     network = { pollfd = pool:descriptor(), events = "r" }, -- for cqueues.poll
-    waiting = setmetatable({}, { __mode = "v" }), -- transfer -> the condition of the coroutine that awaits it
+    waiting = setmetatable({}, { __mode = "k" }), -- transfer -> the condition of the coroutine that awaits it
     waiters = setmetatable({}, { __mode = "k" }), -- cqueue -> the number of its coroutines that wait
     pumps = setmetatable({}, { __mode = "k" }), -- cqueue -> true while it has a pump
     changed = condition.new(), -- signalled when the pumps have to look again

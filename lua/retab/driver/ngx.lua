@@ -118,7 +118,7 @@ local function new(settings)
   return bind(setmetatable({
     pool = curl.pool(settings),
     alarm = light_thread.alarm(),
-    waiting = setmetatable({}, { __mode = "v" }), -- transfer -> the semaphore of the thread that awaits it
+    waiting = setmetatable({}, { __mode = "k" }), -- transfer -> the semaphore of the thread that awaits it
     stepped = 0, -- the time of the last step
     stepper = nil, -- stands for the timer that steps the pool
   }, Driver))
