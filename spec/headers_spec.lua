@@ -1,5 +1,6 @@
 --- The headers of a response, from the lines of a header or from a table.
 local headers = require "retab.headers"
+local interpreter = require "spec.interpreter"
 
 describe("headers.read", function()
   it("reads the lines of a header", function()
@@ -13,6 +14,23 @@ describe("headers.read", function()
     assert.same({ long = "one two", b = "1" }, headers.read "Long: one\r\n\t  two\r\nb: 1\r\n")
   end)
 
+  it("ends no line at a carriage return alone", function()
+    assert.same({ a = "1 b: 2", c = "3" }, headers.read "a: 1\rb: 2\r\r\nc: 3\r\n")
+  end)
+
+  it("compares names in any case whatever the locale is", function()
+    local directory, remove = interpreter.directory()
+    os.execute(("localedef -i tr_TR -f UTF-8 --no-archive %s/tr_TR >%s/log 2>&1"):format(directory, directory))
+    local output = interpreter.run([[
+      if not os.setlocale "tr_TR" then return print "no locale" end
+      local headers = require "retab.headers"
+      print(headers.read("X-Request-ID: 1\r\n")["x-request-id"], headers.read({ ["X-ID"] = 2 })["x-id"])
+    ]], { LOCPATH = directory })
+    remove()
+    if output == "no locale\n" then return pending "the locale tr_TR cannot be made" end
+    assert.equal("1\t2\n", output)
+  end)
+
   it("joins the values of a repeated name, in their order", function()
     local lines, values = {}, {}
     for index = 1, 60000 do lines[index], values[index] = ("a:%d\n"):format(index), tostring(index) end
@@ -22,6 +40,7 @@ describe("headers.read", function()
 
   it("reads long lines in linear time", function()
     local spaces = (" "):rep(200000)
+    assert.same({}, headers.read(("\r"):rep(250000)))
     assert.same({}, headers.read(("x"):rep(250000) .. "\r\n" .. (" x"):rep(100000)))
     assert.same({ a = "", b = "x" .. spaces .. "y" },
       headers.read("a:" .. spaces .. "\r\nb: x" .. spaces .. "y" .. spaces .. "\r\n"))

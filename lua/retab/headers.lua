@@ -2,6 +2,18 @@
 --- statuses or bodies.
 local headers = {}
 
+local small = {}
+for byte = 65, 90 do small[string.char(byte)] = string.char(byte + 32) end
+
+--- Returns a name in lower case. string.lower obeys the locale of the program: in Turkish, "I" becomes another letter.
+--- @param name string
+--- @return string
+function headers.lower(name)
+  local lower = name:lower()
+  if lower:find "[A-Z\128-\255]" then lower = name:gsub("[A-Z]", small) end
+  return lower
+end
+
 --- Adds a field. If its name came before, the values are collected in `repeated`.
 local function add(fields, repeated, name, value)
   local end_byte = value:byte(-1)
@@ -22,10 +34,11 @@ end
 function headers.parse(lines)
   local fields, repeated, place = {}, {}, 1
   if lines:find "\n[ \t]" then lines = lines:gsub("\r?\n[ \t]+", " ") end -- a value may continue on the next line
+  if lines:find "\r[^\n]" then lines = lines:gsub("\r([^\n])", " %1") end -- only "\n" ends a line
   while place <= #lines do
     local _, last, name, value = lines:find("^([^:\r\n]+):[ \t]*([^\r\n]*)[\r\n]*", place)
     if name then
-      add(fields, repeated, name:lower(), value)
+      add(fields, repeated, headers.lower(name), value)
     else
       _, last = lines:find("[\r\n]+", place)
     end
@@ -43,7 +56,7 @@ function headers.read(given)
   local fields = {}
   for name, value in pairs(given or {}) do
     if type(name) == "string" then
-      fields[name:lower()] = type(value) == "table" and table.concat(value, ", ") or tostring(value)
+      fields[headers.lower(name)] = type(value) == "table" and table.concat(value, ", ") or tostring(value)
     end
   end
   return fields
