@@ -150,6 +150,7 @@ static void disown(struct retab_pool *pool)
         if (transfer->state == RETAB_RUNNING) {
             transfer->easy = NULL; /* not freed: it belongs to the multi handle, and uses the headers */
             transfer->headers = NULL;
+            transfer->sent = 1; /* by the parent */
             transfer->state = RETAB_QUEUED;
         }
     }

@@ -136,6 +136,7 @@ static void use_in_child(enum use use, struct retab_pool *pool, struct retab_tra
         fetch(pool, &server);
         CHECK(server.accepted == 1, "a connection of its own");
         CHECK(transfer->state == RETAB_DONE && strcmp(transfer->kind, "cancelled") == 0, "the parent's transfer");
+        CHECK(transfer->sent, "the server may have seen it");
     }
     if (use == CANCEL) {
         retab_transfer_close(transfer);
