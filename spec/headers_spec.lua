@@ -7,7 +7,7 @@ describe("headers.read", function()
     assert.same({ ["content-type"] = "application/json; charset=utf-8", empty = "", ["x-time"] = "12:30", bare = "x" },
       headers.read "Content-Type: application/json; charset=utf-8 \t\r\nEmpty:\r\nX-TIME:12:30\r\nbare:   x\n")
     assert.same({}, headers.read "")
-    assert.same({ a = "1" }, headers.read "no field\r\n: nameless\r\na: 1\r\n")
+    assert.same({ a = "1" }, headers.read "no field\r\n: nameless\r\n : b\r\na \t : 1\r\n")
   end)
 
   it("joins a value that continues on the next line", function()
@@ -42,6 +42,7 @@ describe("headers.read", function()
     local spaces = (" "):rep(200000)
     assert.same({}, headers.read(("\r"):rep(250000)))
     assert.same({}, headers.read(("x"):rep(250000) .. "\r\n" .. (" x"):rep(100000)))
+    assert.same({}, headers.read(("x" .. (" "):rep(1000)):rep(250)))
     assert.same({ a = "", b = "x" .. spaces .. "y" },
       headers.read("a:" .. spaces .. "\r\nb: x" .. spaces .. "y" .. spaces .. "\r\n"))
   end)

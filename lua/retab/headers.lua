@@ -36,7 +36,7 @@ function headers.parse(lines)
   if lines:find "\n[ \t]" then lines = lines:gsub("\r?\n[ \t]+", " ") end -- a value may continue on the next line
   if lines:find "\r[^\n]" then lines = lines:gsub("\r([^\n])", " %1") end -- only "\n" ends a line
   while place <= #lines do
-    local _, last, name, value = lines:find("^([^:\r\n]+):[ \t]*([^\r\n]*)[\r\n]*", place)
+    local _, last, name, value = lines:find("^([^:\r\n]*[^: \t\r\n])[ \t]*:[ \t]*([^\r\n]*)[\r\n]*", place)
     if name then
       add(fields, repeated, headers.lower(name), value)
     else
