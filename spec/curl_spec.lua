@@ -294,8 +294,8 @@ describe("the authorities that are trusted", function()
   teardown(function() remove() end)
 
   --- The status or kind of error of a request over TLS in a child, whose libcurl trusts the simulator by default, as
-  --- far as the environment can say so.
-  local function try(options, environment)
+  --- far as the environment can say so. `later` is run when the pool is created.
+  local function try(options, environment, later)
     environment = environment or {}
     for _, name in ipairs { "SSL_CERT_FILE", "SSL_CERT_DIR" } do
       environment[name] = environment[name] and directory .. "/" .. environment[name] or false
@@ -303,12 +303,13 @@ describe("the authorities that are trusted", function()
     local script = ([[
       local curl = require "retab.curl"
       local pool = curl.pool { max_connections = 1, %s }
+      %s
       local transfer = pool:send { url = %q, headers = { ["Api-Key"] = "k" }, timeout = 20, connect_timeout = 20,
         expires = 20, max_body_bytes = 1e6, direct = true }
       while not transfer:done() do pool:wait(1) end
       local response, err = transfer:result()
       io.write(response and response.status or err.kind)
-    ]]):format(options:gsub("DIR", directory), list_url({ runs = 1 }, "tls"))
+    ]]):format((options:gsub("DIR", directory)), later or "", list_url({ runs = 1 }, "tls"))
     return (interpreter.run(script, environment))
   end
 
@@ -334,6 +335,15 @@ describe("the authorities that are trusted", function()
     assert.equal("200", try("", { SSL_CERT_DIR = "trusted" }))
     assert.equal("tls", try("", { SSL_CERT_FILE = "other.pem" }))
     assert.equal("tls", try("", {}))
+  end)
+
+  it("are those of the environment when the pool was created", function()
+    if not jit then return pending "only LuaJIT can change the environment" end
+    local change = [[
+      require("ffi").cdef "int setenv(const char *, const char *, int);"
+      require("ffi").C.setenv("SSL_CERT_FILE", "/nowhere", 1)
+    ]]
+    assert.equal("200", try("", { SSL_CERT_FILE = "trusted/ca.pem" }, change))
   end)
 end)
 

@@ -66,6 +66,13 @@ static struct retab_pool *check_pool(lua_State *L)
     return luaL_checkudata(L, 1, POOL);
 }
 
+/* Returns a variable of the environment, or NULL if it is empty. */
+static const char *variable(const char *name)
+{
+    const char *value = getenv(name);
+    return value != NULL && *value != '\0' ? value : NULL;
+}
+
 /* curl.pool(options) -> pool
  * options: max_connections, ca_file, ca_path, proxy; `events = true` for a host that watches `descriptor` and the time
  * that `timeout` returns, and steps when one of them is due. Any other host steps now and then, or waits. The default
@@ -73,6 +80,8 @@ static struct retab_pool *check_pool(lua_State *L)
 static int new_pool(lua_State *L)
 {
     static const char *const settings[] = {"ca_file", "ca_path", "proxy"};
+    static const char *const variables[] = {"SSL_CERT_FILE", "SSL_CERT_DIR"};
+    int has_authorities = 0;
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
     struct retab_pool *pool = lua_newuserdatauv(L, sizeof *pool, 1);
@@ -81,7 +90,11 @@ static int new_pool(lua_State *L)
     lua_setmetatable(L, -2);
     lua_newtable(L); /* the user value of the pool and of its transfers: settings, and the pool itself */
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
-        (void)string_field(L, 1, settings[i], NULL);
+        has_authorities |= string_field(L, 1, settings[i], NULL) != NULL && i < 2;
+        lua_setfield(L, 3, settings[i]);
+    }
+    for (int i = 0; i < 2 && !has_authorities; i++) {
+        lua_pushstring(L, variable(variables[i]));
         lua_setfield(L, 3, settings[i]);
     }
     lua_pushvalue(L, 2);
@@ -146,13 +159,6 @@ static int push_error(lua_State *L, struct retab_transfer *transfer)
     return 2;
 }
 
-/* Returns a variable of the environment, or NULL if it is empty. */
-static const char *variable(const char *name)
-{
-    const char *value = getenv(name);
-    return value != NULL && *value != '\0' ? value : NULL;
-}
-
 /* Returns the request that the tables at 2 (request) and 3 (settings) describe. Its strings stay on the stack. */
 static struct retab_request read_request(lua_State *L)
 {
@@ -169,10 +175,6 @@ static struct retab_request read_request(lua_State *L)
     check_field(L, request.url != NULL, 2, "url");
     request.ca_file = string_field(L, 3, "ca_file", NULL);
     request.ca_path = string_field(L, 3, "ca_path", NULL);
-    if (request.ca_file == NULL && request.ca_path == NULL) {
-        request.ca_file = variable("SSL_CERT_FILE");
-        request.ca_path = variable("SSL_CERT_DIR");
-    }
     request.proxy = boolean_field(L, 2, "direct") ? "" : string_field(L, 3, "proxy", NULL);
     request.expires = retab_pool_now() + interval_field(L, 2, "expires");
     return request;
