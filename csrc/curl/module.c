@@ -79,7 +79,7 @@ static const char *variable(const char *name)
  * of ca_file and ca_path together is the environment's SSL_CERT_FILE and SSL_CERT_DIR. */
 static int new_pool(lua_State *L)
 {
-    static const char *const settings[] = {"ca_file", "ca_path", "proxy"};
+    static const char *const settings[] = {"proxy", "ca_file", "ca_path"};
     static const char *const variables[] = {"SSL_CERT_FILE", "SSL_CERT_DIR"};
     int has_authorities = 0;
     luaL_checktype(L, 1, LUA_TTABLE);
@@ -90,12 +90,13 @@ static int new_pool(lua_State *L)
     lua_setmetatable(L, -2);
     lua_newtable(L); /* the user value of the pool and of its transfers: settings, and the pool itself */
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
-        has_authorities |= string_field(L, 1, settings[i], NULL) != NULL && i < 2;
+        const int is_given = string_field(L, 1, settings[i], NULL) != NULL;
+        has_authorities |= is_given && i > 0;
         lua_setfield(L, 3, settings[i]);
     }
     for (int i = 0; i < 2 && !has_authorities; i++) {
         lua_pushstring(L, variable(variables[i]));
-        lua_setfield(L, 3, settings[i]);
+        lua_setfield(L, 3, settings[i + 1]);
     }
     lua_pushvalue(L, 2);
     lua_rawseti(L, 3, 1);
