@@ -448,9 +448,29 @@ describe("a pool", function()
       assert.is_falsy(pool:wait(10))
       assert.is_nil(pool:timeout())
       assert.is_nil(pool:descriptor())
+      assert.is_nil(pool:finished())
       assert.is_number(pool:connections())
       silent:close()
     end
+  end)
+
+  it("reports each transfer that ends, once", function()
+    local pool = curl.pool { max_connections = 2, events = true }
+    local expected, count = {}, 0
+    for _ = 1, 5 do
+      local transfer = pool:send(request(list_url(), { headers = key }))
+      expected[transfer:id()] = transfer
+    end
+    while pool:timeout() do
+      turn(pool)
+      for id in function() return pool:finished() end do
+        assert.equal(200, assert(expected[id]:result()).status)
+        expected[id] = nil
+        count = count + 1
+      end
+    end
+    assert.equal(5, count)
+    assert.is_nil(pool:finished())
   end)
 
   it("reuses the connection of a transfer that is collected", function()

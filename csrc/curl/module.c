@@ -250,6 +250,18 @@ static int pool_descriptor(lua_State *L)
     return 1;
 }
 
+/* pool:finished() -> the id of a transfer that is done and was not reported before, or nil */
+static int pool_finished(lua_State *L)
+{
+    const int64_t id = retab_pool_finished(check_pool(L));
+    if (id == 0) {
+        lua_pushnil(L);
+    } else {
+        lua_pushinteger(L, (lua_Integer)id);
+    }
+    return 1;
+}
+
 /* pool:connections() -> the number of connections that were opened so far */
 static int pool_connections(lua_State *L)
 {
@@ -269,6 +281,13 @@ static int transfer_cancel(lua_State *L)
 {
     retab_transfer_close(check_transfer(L));
     return 0;
+}
+
+/* transfer:id() -> the number that pool:finished returns */
+static int transfer_id(lua_State *L)
+{
+    lua_pushinteger(L, (lua_Integer)check_transfer(L)->id);
+    return 1;
 }
 
 /* transfer:done() -> true if the transfer has ended */
@@ -293,7 +312,9 @@ static int transfer_result(lua_State *L)
     if (transfer->kind != NULL || transfer->state == RETAB_CLOSED) {
         return push_error(L, transfer);
     }
-    *held = *transfer; /* where no finalizer can read or close it meanwhile */
+    held->status = transfer->status; /* no finalizer can read or close `held` meanwhile */
+    held->head = transfer->head;
+    held->body = transfer->body;
     transfer->head = transfer->body = (struct retab_buffer){NULL, 0, 0};
     retab_transfer_close(transfer);
     lua_createtable(L, 0, 3);
@@ -324,12 +345,16 @@ RETAB_EXPORT int luaopen_retab_curl(lua_State *L)
                                             {"wait", pool_wait},
                                             {"timeout", pool_timeout},
                                             {"descriptor", pool_descriptor},
+                                            {"finished", pool_finished},
                                             {"connections", pool_connections},
                                             {"close", pool_close},
                                             {NULL, NULL}};
     static const luaL_Reg pool_meta[] = {{"__close", pool_close}, {"__gc", pool_close}, {NULL, NULL}};
-    static const luaL_Reg transfer_methods[] = {
-        {"cancel", transfer_cancel}, {"done", transfer_done}, {"result", transfer_result}, {NULL, NULL}};
+    static const luaL_Reg transfer_methods[] = {{"cancel", transfer_cancel},
+                                                {"id", transfer_id},
+                                                {"done", transfer_done},
+                                                {"result", transfer_result},
+                                                {NULL, NULL}};
     static const luaL_Reg transfer_meta[] = {{"__close", transfer_cancel}, {"__gc", transfer_cancel}, {NULL, NULL}};
     static const luaL_Reg functions[] = {{"pool", new_pool}, {"clock", clock_seconds}, {NULL, NULL}};
     if (retab_process_init() != 0) {

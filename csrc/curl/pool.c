@@ -23,23 +23,26 @@ int64_t retab_pool_now(void)
     return (int64_t)time.tv_sec * 1000000 + time.tv_nsec / 1000;
 }
 
-/* ---- the list ------------------------------------------------------------------------------------------------ */
-
-static void enter_list(struct retab_pool *pool, struct retab_transfer *transfer)
-{
-    transfer->link = pool->first != NULL ? pool->end : &pool->first;
-    *transfer->link = transfer;
-    pool->end = &transfer->next;
-}
+/* ---- lists -------------------------------------------------------------------------------------------------- */
 
 static void leave_list(struct retab_transfer *transfer)
 {
-    if (transfer->link != NULL) {
+    if (transfer->list != NULL) {
         *transfer->link = transfer->next;
-        *(transfer->next != NULL ? &transfer->next->link : &transfer->pool->end) = transfer->link;
-        transfer->next = NULL;
-        transfer->link = NULL;
+        *(transfer->next != NULL ? &transfer->next->link : &transfer->list->end) = transfer->link;
+        transfer->list = NULL;
     }
+}
+
+/* Moves a transfer to the end of a list. */
+static void enter_list(struct retab_list *list, struct retab_transfer *transfer)
+{
+    leave_list(transfer);
+    transfer->list = list;
+    transfer->next = NULL;
+    transfer->link = list->first != NULL ? list->end : &list->first;
+    *transfer->link = transfer;
+    list->end = &transfer->next;
 }
 
 /* ---- libcurl's callbacks: they never call Lua ---------------------------------------------------------------- */
@@ -120,16 +123,16 @@ static void finish(struct retab_transfer *transfer, CURLcode code, const char *k
     } else {
         retab_transfer_conclude(transfer, code);
     }
-    leave_list(transfer);
     retab_transfer_release(transfer);
     transfer->state = RETAB_DONE;
     transfer->pool->finished++;
+    enter_list(&transfer->pool->ended, transfer);
 }
 
 static void finish_all(struct retab_pool *pool, enum retab_state state, const char *kind, const char *message)
 {
     struct retab_transfer *next;
-    for (struct retab_transfer *transfer = pool->first; transfer != NULL; transfer = next) {
+    for (struct retab_transfer *transfer = pool->current.first; transfer != NULL; transfer = next) {
         next = transfer->next;
         if (transfer->state == state) {
             finish(transfer, CURLE_OK, kind, message);
@@ -146,7 +149,7 @@ static void disown(struct retab_pool *pool)
     }
     pool->multi = NULL;
     pool->running = 0;
-    for (struct retab_transfer *transfer = pool->first; transfer != NULL; transfer = transfer->next) {
+    for (struct retab_transfer *transfer = pool->current.first; transfer != NULL; transfer = transfer->next) {
         if (transfer->state == RETAB_RUNNING) {
             transfer->easy = NULL; /* not freed: it belongs to the multi handle, and uses the headers */
             transfer->headers = NULL;
@@ -161,7 +164,7 @@ static void disown(struct retab_pool *pool)
 static void credit_absence(struct retab_pool *pool, int64_t now)
 {
     if (now > pool->due_back) {
-        for (struct retab_transfer *transfer = pool->first; transfer != NULL; transfer = transfer->next) {
+        for (struct retab_transfer *transfer = pool->current.first; transfer != NULL; transfer = transfer->next) {
             if (transfer->state == RETAB_RUNNING) {
                 retab_transfer_credit(transfer, now - pool->due_back);
             }
@@ -194,8 +197,8 @@ static int start_queued(struct retab_pool *pool)
 {
     struct retab_transfer *next;
     int started = 0;
-    for (struct retab_transfer *transfer = pool->first; transfer != NULL && pool->running < pool->max_connections;
-         transfer = next) {
+    for (struct retab_transfer *transfer = pool->current.first;
+         transfer != NULL && pool->running < pool->max_connections; transfer = next) {
         next = transfer->next;
         if (transfer->state == RETAB_QUEUED) {
             const CURLMcode code = curl_multi_add_handle(pool->multi, transfer->easy);
@@ -220,7 +223,7 @@ static int is_connected(const struct retab_transfer *transfer)
 static void finish_late(struct retab_pool *pool, int64_t now)
 {
     struct retab_transfer *next;
-    for (struct retab_transfer *transfer = pool->first; transfer != NULL; transfer = next) {
+    for (struct retab_transfer *transfer = pool->current.first; transfer != NULL; transfer = next) {
         next = transfer->next;
         const enum retab_late late = retab_deadline_late(&transfer->deadline, is_connected(transfer), now);
         if (late != RETAB_IN_TIME) {
@@ -278,34 +281,32 @@ static CURLMcode perform_events(struct retab_pool *pool, int milliseconds)
     return code == CURLM_OK ? curl_multi_socket_action(pool->multi, CURL_SOCKET_TIMEOUT, 0, &running) : code;
 }
 
-/* Waits up to `milliseconds` for the network, and moves the transfers on. Returns nonzero if a transfer has ended. */
-static int run(struct retab_pool *pool, int milliseconds)
+/* Waits up to `milliseconds` for the network, and moves the transfers on. */
+static void run(struct retab_pool *pool, int milliseconds)
 {
-    const int64_t before = pool->finished;
     if (pool->multi == NULL) {
         (void)poll(NULL, 0, milliseconds);
-        return 0;
+        return;
     }
     do {
         finish_ended(pool, pool->events ? perform_events(pool, milliseconds) : perform(pool, milliseconds));
         milliseconds = 0;
     } while (start_queued(pool));
-    return pool->finished != before;
 }
 
 /* Starts queued transfers, and lets libcurl begin with them. */
 static void start(struct retab_pool *pool)
 {
     if (start_queued(pool)) {
-        (void)run(pool, 0);
+        run(pool, 0);
     }
 }
 
 /* Returns the time at which libcurl's timer or a deadline is due. */
 static int64_t next_due(const struct retab_pool *pool)
 {
-    int64_t due = pool->first == NULL ? RETAB_NEVER : pool->timer;
-    for (const struct retab_transfer *transfer = pool->first; transfer != NULL; transfer = transfer->next) {
+    int64_t due = pool->current.first == NULL ? RETAB_NEVER : pool->timer;
+    for (const struct retab_transfer *transfer = pool->current.first; transfer != NULL; transfer = transfer->next) {
         const int64_t end = retab_deadline_next(&transfer->deadline, is_connected(transfer));
         due = end < due ? end : due;
     }
@@ -321,6 +322,9 @@ void retab_pool_close(struct retab_pool *pool)
     pool->open = 0;
     finish_all(pool, RETAB_RUNNING, "cancelled", "client is closed");
     finish_all(pool, RETAB_QUEUED, "cancelled", "client is closed");
+    while (pool->ended.first != NULL) {
+        leave_list(pool->ended.first);
+    }
     if (pool->multi != NULL) {
         curl_multi_cleanup(pool->multi);
         pool->multi = NULL;
@@ -336,7 +340,8 @@ static int enqueue(struct retab_pool *pool, struct retab_transfer *transfer, con
     transfer->pool = pool;
     if (code == CURLE_OK) {
         transfer->state = RETAB_QUEUED;
-        enter_list(pool, transfer);
+        transfer->id = ++pool->sent;
+        enter_list(&pool->current, transfer);
         return 0;
     }
     retab_transfer_release(transfer);
@@ -370,7 +375,7 @@ void retab_pool_step(struct retab_pool *pool)
     struct retab_sigpipe sigpipe;
     if (pool->open) {
         enter(pool, &sigpipe);
-        (void)run(pool, 0);
+        run(pool, 0);
         pool->due_back = retab_deadline_due_back(next_due(pool), retab_pool_now());
         leave(pool, &sigpipe);
     }
@@ -378,16 +383,18 @@ void retab_pool_step(struct retab_pool *pool)
 
 void retab_pool_wait(struct retab_pool *pool, int64_t most)
 {
+    const int64_t before = pool->finished;
     struct retab_sigpipe sigpipe;
     if (!pool->open) {
         return;
     }
     enter(pool, &sigpipe);
-    if (!run(pool, 0)) {
+    run(pool, 0);
+    if (pool->finished == before) {
         const int64_t due = next_due(pool) - retab_pool_now();
         most = due < most ? due : most;
         most = most < LONGEST_WAIT ? most : LONGEST_WAIT;
-        (void)run(pool, most > 0 ? (int)((most + 999) / 1000) : 0);
+        run(pool, most > 0 ? (int)((most + 999) / 1000) : 0);
     }
     pool->due_back = 0; /* the caller had no control while this waited */
     leave(pool, &sigpipe);
@@ -396,7 +403,7 @@ void retab_pool_wait(struct retab_pool *pool, int64_t most)
 int64_t retab_pool_due(struct retab_pool *pool)
 {
     const int64_t now = retab_pool_now();
-    if (!pool->open || pool->first == NULL) {
+    if (!pool->open || pool->current.first == NULL) {
         return RETAB_NEVER;
     }
     credit_absence(pool, now);
@@ -416,6 +423,16 @@ int retab_pool_descriptor(struct retab_pool *pool)
     return watch;
 }
 
+int64_t retab_pool_finished(struct retab_pool *pool)
+{
+    struct retab_transfer *transfer = pool->ended.first;
+    if (transfer == NULL) {
+        return 0;
+    }
+    leave_list(transfer);
+    return transfer->id;
+}
+
 /* ---- a transfer ---------------------------------------------------------------------------------------------- */
 
 void retab_transfer_close(struct retab_transfer *transfer)
@@ -430,6 +447,7 @@ void retab_transfer_close(struct retab_transfer *transfer)
         }
         leave(pool, &sigpipe);
     }
+    leave_list(transfer);
     retab_transfer_release(transfer);
     free(transfer->head.bytes);
     free(transfer->body.bytes);

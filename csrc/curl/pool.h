@@ -26,6 +26,10 @@
 
 #pragma GCC visibility push(hidden)
 
+struct retab_list {
+    struct retab_transfer *first, **end;
+};
+
 struct retab_pool {
     int open;
     int events, max_connections;         /* max_connections: at least 1 */
@@ -33,9 +37,10 @@ struct retab_pool {
     pid_t process;                       /* the process that created the multi handle */
     int watch;                           /* with `events` and a multi handle: the descriptor (watch.h) */
     int failure;                         /* errno of a socket that could not be watched, or 0 */
-    struct retab_transfer *first, **end; /* the transfers that are QUEUED or RUNNING, in the order of sending */
+    struct retab_list current;           /* the transfers that are QUEUED or RUNNING, in the order of sending */
+    struct retab_list ended;             /* those that are DONE and not yet reported */
     int running;                         /* the number of transfers that are RUNNING */
-    int64_t finished, connections;       /* totals so far */
+    int64_t sent, finished, connections; /* totals so far */
     int64_t timer;                       /* the time at which libcurl must be called */
     int64_t due_back;                    /* the time at which the host must step */
 };
@@ -58,6 +63,9 @@ int64_t retab_pool_due(struct retab_pool *pool);
 
 /* Returns the descriptor of a pool with `events`, which is readable when the network makes a step due; or -1. */
 int retab_pool_descriptor(struct retab_pool *pool);
+
+/* Returns the id of a transfer that is DONE and was not reported before, or 0. */
+int64_t retab_pool_finished(struct retab_pool *pool);
 
 /* Closes a transfer in any state. */
 void retab_transfer_close(struct retab_transfer *transfer);

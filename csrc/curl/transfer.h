@@ -30,8 +30,10 @@ enum retab_state { RETAB_NEW, RETAB_QUEUED, RETAB_RUNNING, RETAB_DONE, RETAB_CLO
 
 struct retab_transfer {
     struct retab_pool *pool;
-    struct retab_transfer *next, **link; /* in the list of the pool; link: the pointer to this, or NULL */
+    struct retab_list *list;             /* of the pool that it is in, or NULL */
+    struct retab_transfer *next, **link; /* in the list; link: the pointer to this */
     enum retab_state state;
+    int64_t id; /* counts the transfers of the pool, from 1 */
     CURL *easy;
     struct curl_slist *headers; /* of the request; the caller may fill it in before sending */
     struct retab_deadline deadline;

@@ -2,6 +2,7 @@
 ---
 --- A target is the part that all attempts of a call have in common: { method, url, headers, body, direct, at_most_once,
 --- lookup }. The API key is added to each attempt, because a function api_key can return another key each time.
+local lower_name = require("retab.headers").lower
 local params = require "retab.params"
 local random = require "retab.random"
 local url = require "retab.url"
@@ -113,7 +114,7 @@ end
 function request.build(session, target, options, key)
   local headers, spelled = {}, {}
   local function set(name, value)
-    local lower = name:lower()
+    local lower = lower_name(name)
     if spelled[lower] then headers[spelled[lower]] = nil end
     spelled[lower] = name
     headers[name] = value

@@ -247,6 +247,27 @@ local drop = [[
 ]]
 
 describe("under luv, a process", function()
+  it("that has no descriptors left gets an error, and a response when it has some again", function()
+    local output, status = run([[
+      require "retab.driver.luv"
+      local limited = os.execute "prlimit --pid $PPID --nofile=60 2>/dev/null"
+      if limited ~= true and limited ~= 0 then return print "no prlimit" end
+      local files, file = {}, nil
+      repeat
+        file = io.open "/dev/null"
+        files[#files + 1] = file
+      until not file
+      local page, message, err = runs.list({}, { max_retries = 0 })
+      assert(page == nil and err.kind == "connection", message)
+      for _, file in ipairs(files) do file:close() end
+      print(#assert(runs.list {}).data)
+      client, runs = nil, nil
+    ]], { runs = 3 })
+    if output == "no prlimit\n" then return pending "this system has no prlimit" end
+    assert.equal("3\n", output)
+    assert.equal(0, status)
+  end)
+
   local endings = {
     ["after a call"] = "assert(runs.list {})",
     ["after a close"] = "assert(runs.list {}) client:close()",

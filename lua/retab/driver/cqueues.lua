@@ -16,23 +16,23 @@ Driver.__index = Driver
 --- What `now` adds to the monotonic clock.
 local offset = os.time() - cqueues.monotime()
 
---- Open pools, and their descriptors. A pool stays here until it is closed: it must not be collected while a cqueue
---- still polls its descriptor.
+--- Open pools, and their descriptors; false where the process had none left. A pool stays here until it is closed: it
+--- must not be collected while a cqueue still polls its descriptor.
 local open = {}
 
 local function close(pool)
   local descriptor = open[pool]
-  if not descriptor then return end
+  if descriptor == nil then return end
   open[pool] = nil
-  cqueues.cancel(descriptor) -- wakes the coroutines that poll it
+  if descriptor then cqueues.cancel(descriptor) end -- wakes the coroutines that poll it
   pool:close()
 end
 
 --- Wakes one coroutine whose transfer has ended. Returns false if there is none.
 local function wake_one(self)
-  for transfer, waiter in pairs(self.waiting) do
-    if transfer:done() then
-      self.waiting[transfer] = nil
+  for id in self.pool.finished, self.pool do
+    local waiter = self.waiting[id]
+    if waiter then
       waiter:signal()
       return true
     end
@@ -54,7 +54,7 @@ end
 
 local function wait_in(self, here, transfer)
   local waiter = condition.new()
-  self.waiting[transfer] = waiter
+  self.waiting[transfer:id()] = waiter
   self.waiters[here] = (self.waiters[here] or 0) + 1
   if not self.pumps[here] then
     self.pumps[here] = true
@@ -86,7 +86,7 @@ end
 function Driver:cancel(transfer)
   transfer:cancel()
   self.pool:step() -- a queued transfer may have its connection now
-  local waiter = self.waiting[transfer]
+  local waiter = self.waiting[transfer:id()]
   if waiter then waiter:signal() end
   self.changed:signal()
 end
@@ -138,11 +138,11 @@ local function new(settings)
   local options = params.copy(settings)
   options.events = true
   local pool = curl.pool(options)
-  open[pool] = pool:descriptor()
+  open[pool] = pool:descriptor() or false
   return bind(setmetatable({
     pool = pool,
     network = { pollfd = pool:descriptor(), events = "r" }, -- for cqueues.poll
-    waiting = setmetatable({}, { __mode = "k" }), -- transfer -> the condition of the coroutine that awaits it
+    waiting = setmetatable({}, { __mode = "v" }), -- transfer id -> the condition of the coroutine that awaits it
     waiters = setmetatable({}, { __mode = "k" }), -- cqueue -> the number of its coroutines that wait
     pumps = setmetatable({}, { __mode = "k" }), -- cqueue -> true while it has a pump
     changed = condition.new(), -- signalled when the pumps have to look again

@@ -1,6 +1,6 @@
 --- HTTP/1.1 on a connected socket: writes one request and reads one response. It limits memory, and the caller limits
 --- time. Of nginx it knows only three methods of a cosocket: `send`, `receive`, `receiveuntil`.
-local parse_headers = require("retab.headers").parse
+local header_fields = require "retab.headers"
 
 local http1 = {}
 
@@ -51,7 +51,7 @@ end
 function http1.write(socket, request, target, host, proxy_authorization)
   local lines, body, has_host = {}, request.body, false
   for name, value in pairs(request.headers) do
-    local lower = name:lower()
+    local lower = header_fields.lower(name)
     has_host = has_host or lower == "host"
     if lower ~= "content-length" and lower ~= "transfer-encoding" then lines[#lines + 1] = name .. ": " .. value end
   end
@@ -107,7 +107,7 @@ local function read_head(reader)
   if not block then return nil, err end
   local version, status, rest = block:match "^(1%.%d) (%d%d%d)[^\r\n]*(.*)$"
   if not version then return fail("connection", "the response's status line is not HTTP/1.1") end
-  return tonumber(status), parse_headers(rest), version ~= "1.0"
+  return tonumber(status), header_fields.parse(rest), version ~= "1.0"
 end
 
 -- ---- the body of the response ------------------------------------------------------------------------

@@ -55,6 +55,23 @@ local function close(handles, pool)
   pool:close()
 end
 
+--- Has the loop close the handles when the driver is collected. It is called again after a handle is created: then the
+--- guard before this one does nothing.
+local function guard(self)
+  local handles, pool, guards, mine = self.handles, self.pool, self.guards, {}
+  guards.last = mine
+  self.guard = task.on_collect(function()
+    if guards.last == mine and handles.idle then handles.idle:start(function() close(handles, pool) end) end
+  end)
+end
+
+--- Creates the poll handle if there is none and the pool has a descriptor.
+local function open_poll(self)
+  local descriptor = not self.handles.poll and self.pool:descriptor()
+  if descriptor then self.handles.poll = assert(uv.new_poll(descriptor)) end
+  if descriptor or not self.guard then guard(self) end
+end
+
 --- Returns a callback for the loop that calls `method(self)` unless `self` was collected. It also keeps the pool: the
 --- descriptor must stay open while a handle watches it.
 local function callback(self, method)
@@ -87,10 +104,10 @@ local function enqueue(self, f)
 end
 
 --- Has the loop resume the coroutine that awaits a transfer.
-local function wake(self, transfer)
-  local resume = self.waiting[transfer]
+local function wake(self, id)
+  local resume = self.waiting[id]
   if not resume then return end
-  self.waiting[transfer] = nil
+  self.waiting[id] = nil
   enqueue(self, function() in_host(resume) end)
 end
 
@@ -98,15 +115,14 @@ end
 --- end while a handle is started.
 local function settle(self)
   if self.closed then return end
-  for transfer in pairs(self.waiting) do
-    if transfer:done() then wake(self, transfer) end
-  end
+  for id in self.pool.finished, self.pool do wake(self, id) end
   local seconds, handles = self.pool:timeout(), self.handles
   if seconds then
+    open_poll(self) -- there was no descriptor left when the driver was created
     if not handles.poll:is_active() then handles.poll:start("r", self.on_event) end
     handles.timer:start(math.ceil(seconds * 1000), 0, self.on_event)
   else
-    handles.poll:stop()
+    if handles.poll then handles.poll:stop() end
     handles.timer:stop()
     self.waiting = {} -- these coroutines were closed while they waited
     if not self.due[1] then busy[self] = nil end
@@ -147,18 +163,18 @@ end
 
 function Driver:await(transfer)
   local function done() return self.closed or transfer:done() end
-  local suspended = false
+  local id, suspended = transfer:id(), false
   if done() then
     self:sleep(0)
   else
     if task.can_yield() then
       suspended = task.suspend(done, function(resume)
-        self.waiting[transfer] = resume
+        self.waiting[id] = resume
         busy[self] = true
       end)
     end
     if not suspended then
-      self.waiting[transfer] = nil
+      self.waiting[id] = nil
       if not run_until(self, done, math.huge) then self:cancel(transfer) end
     end
   end
@@ -168,7 +184,7 @@ end
 
 function Driver:cancel(transfer)
   transfer:cancel()
-  wake(self, transfer)
+  wake(self, transfer:id())
   step(self) -- a queued transfer may have its connection now
 end
 
@@ -231,7 +247,7 @@ end
 function Driver:close()
   if self.closed then return end
   self.closed, open[self] = true, nil
-  for transfer in pairs(self.waiting) do wake(self, transfer) end
+  for id in pairs(self.waiting) do wake(self, id) end
   for rouse in pairs(self.sleeping) do ring(self, rouse) end
   enqueue(self, function() end)
   while self.handles.idle and not in_callback() do
@@ -245,20 +261,16 @@ local function new(settings)
   local options = params.copy(settings)
   options.events = true
   local pool = curl.pool(options)
-  local handles = {
-    poll = assert(uv.new_poll(pool:descriptor())), timer = assert(uv.new_timer()), idle = assert(uv.new_idle()),
-  }
   local self = setmetatable({
     pool = pool,
-    handles = handles, -- empty when they are closed
-    waiting = {}, -- transfer -> the function that resumes the coroutine which awaits it
+    handles = { timer = assert(uv.new_timer()), idle = assert(uv.new_idle()) }, -- and poll; empty when they are closed
+    waiting = {}, -- transfer id -> the function that resumes the coroutine which awaits it
     sleeping = {}, -- the function that ends a sleep -> its timer
     due = {}, -- functions for the loop's next turns
     closed = false,
-    guard = task.on_collect(function()
-      if handles.idle then handles.idle:start(function() close(handles, pool) end) end
-    end),
+    guard = nil, guards = {}, -- what the collector tells that the driver was collected; guards.last: which one counts
   }, Driver)
+  open_poll(self)
   self.on_event, self.on_turn = callback(self, step), callback(self, turn)
   open[self] = true
   return bind(self)

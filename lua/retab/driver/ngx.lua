@@ -24,15 +24,13 @@ Driver.__index = Driver
 
 --- Wakes threads whose transfers are done. Returns true if there may be more of them.
 function Driver:wake_finished()
-  local woken = 0
-  for transfer, waiter in pairs(self.waiting) do
-    if transfer:done() then
-      if woken == wakes then return true end
-      self.waiting[transfer], woken = nil, woken + 1
-      waiter:post(1)
-    end
+  for _ = 1, wakes do
+    local id = self.pool:finished()
+    if not id then return false end
+    local waiter = self.waiting[id]
+    if waiter then waiter:post(1) end
   end
-  return false
+  return true
 end
 
 --- Returns true if another step is due: a transfer is under way, or a thread is to be woken.
@@ -71,7 +69,7 @@ function Driver:await(transfer)
     return transfer:result()
   end
   local waiter = semaphore.new()
-  self.waiting[transfer] = waiter
+  self.waiting[transfer:id()] = waiter
   while not transfer:done() do
     if not light_thread.wait(waiter, patience) and curl.clock() - self.stepped >= patience then
       self:step()
@@ -82,7 +80,7 @@ function Driver:await(transfer)
 end
 
 function Driver:cancel(transfer)
-  local waiter = self.waiting[transfer]
+  local waiter = self.waiting[transfer:id()]
   transfer:cancel()
   if waiter then waiter:post(1) end
 end
@@ -118,7 +116,7 @@ local function new(settings)
   return bind(setmetatable({
     pool = curl.pool(settings),
     alarm = light_thread.alarm(),
-    waiting = setmetatable({}, { __mode = "k" }), -- transfer -> the semaphore of the thread that awaits it
+    waiting = setmetatable({}, { __mode = "v" }), -- transfer id -> the semaphore of the thread that awaits it
     stepped = 0, -- the time of the last step
     stepper = nil, -- stands for the timer that steps the pool
   }, Driver))
