@@ -122,6 +122,36 @@ describe("the compiler's flags of a release", function()
   end)
 end)
 
+describe("scripts/build", function()
+  local directory, remove
+
+  before_each(function() directory, remove = interpreter.directory() end)
+  after_each(function() remove() end)
+
+  --- What it says where the build in `directory` cannot be configured.
+  local function failure(options)
+    return output(("BUILD='%s' scripts/build %s 2>&1 || :"):format(directory, options or ""))
+  end
+
+  it("names the packages of the headers if no Lua has any", function()
+    assert.truthy(failure("-DRETAB_ABIS=5.0"):gsub("%s+", " "):find("libluajit-5.1-dev", 1, true))
+  end)
+
+  it("says what to install if a tool or a library is missing", function()
+    assert.truthy(failure("-DCMAKE_DISABLE_FIND_PACKAGE_CURL=ON"):find("scripts/setup build", 1, true))
+  end)
+
+  it("says what to do about the build of a checkout that was moved", function()
+    output(("echo 'CMAKE_HOME_DIRECTORY:INTERNAL=/elsewhere' >'%s/CMakeCache.txt'"):format(directory))
+    assert.truthy(failure():find("rm -r " .. directory, 1, true))
+  end)
+
+  it("says what to do if the directory of the build cannot be written", function()
+    output(("rmdir '%s' && : >'%s'"):format(directory, directory))
+    assert.truthy(failure():find("set the variable BUILD", 1, true))
+  end)
+end)
+
 describe("the version", function()
   it("is defined only in csrc/version.h, which CMake and the library read", function()
     local file = assert(io.open "csrc/version.h")

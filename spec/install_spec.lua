@@ -64,6 +64,17 @@ describe("cmake --install", function()
   end)
 end)
 
+describe("A checkout that is built but not installed", function()
+  it("has a command line that finds the library, whatever the directory and the environment", function()
+    if build ~= "build" then pending "it finds no other directory than build/" end
+    local first = -1
+    while arg[first - 1] do first = first - 1 end
+    local output = run(("root=$PWD && cd / && env -u LUA_PATH -u LUA_CPATH '%s' \"$root/bin/retab-runs\" --version")
+      :format(arg[first]))
+    assert.equal("retab-runs " .. require("retab")._VERSION, output:match "^(.-) %(")
+  end)
+end)
+
 describe("The Debian package", function()
   it("has the modules, the library and the command line, and depends on libcurl", function()
     if not os.execute("command -v dpkg-deb dpkg-shlibdeps >/dev/null 2>&1") then pending "no Debian" end

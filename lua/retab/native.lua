@@ -11,16 +11,17 @@ local lua = rawget(_G, "jit") and "LuaJIT" or _VERSION
 --- The version of Lua as build directories and LuaRocks have it. That of LuaJIT is 5.1.
 local abi = _VERSION:match "%d+%.%d+"
 
-local function how_to_build()
-  return ("Run scripts/build in the checkout of retab, or luarocks --lua-version %s make."):format(abi)
-end
+local build_command = ("run scripts/build in the checkout of retab, or luarocks --lua-version %s make."):format(abi)
+--- Without its headers, scripts/build leaves out a version of Lua.
+local how_to_build = ("Install the headers of Lua %s (Debian: liblua%s-dev), then %s")
+  :format(abi, abi == "5.1" and "5.1-0" or abi, build_command)
 
 local function not_found(name)
   return ([[
 retab is not built for %s: %s was not found on package.cpath.
 %s
 If it is built, put it on package.cpath: package.cpath = "DIRECTORY/lua/%s/?.so;" .. package.cpath]])
-    :format(lua, name, how_to_build(), abi)
+    :format(lua, name, how_to_build, abi)
 end
 
 local function another_lua(name, path)
@@ -28,7 +29,7 @@ local function another_lua(name, path)
 %s is built for another Lua than %s, or this program does not export its Lua (docs/embedding.md).
 %s
 If it is built, put that build first on package.cpath: package.cpath = "DIRECTORY/lua/%s/?.so;" .. package.cpath]])
-    :format(path or name, lua, how_to_build(), abi)
+    :format(path or name, lua, how_to_build, abi)
 end
 
 local function no_libcurl(name, reason)
@@ -41,9 +42,9 @@ end
 local function another_version(name, found)
   return ([[
 The Lua files of retab have version %s, but %s has version %s: they are from two installations.
-%s
+To build again, %s
 Then remove the other one from package.path or package.cpath.]])
-    :format(version, name, found or "0.1.0 or earlier", how_to_build())
+    :format(version, name, found or "0.1.0 or earlier", build_command)
 end
 
 --- Returns true if the message is Lua's own about a module that was not found: it lists all paths.

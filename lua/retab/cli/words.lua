@@ -70,13 +70,12 @@ local hints = {
   cursor_loop = "the server repeats its cursors: type it again, or report it with the request id",
 }
 
---- Returns where the address of the API comes from.
+--- Returns where the address of the API comes from, or nil if it is the default.
 local function source_of_address(arguments)
   if arguments.base_url then return "--base-url" end
   for _, name in ipairs { "RETAB_API_BASE_URL", "RETAB_BASE_URL" } do
     if (os.getenv(name) or "") ~= "" then return name end
   end
-  return "the address that RETAB_API_BASE_URL can set"
 end
 
 local function hint_of(err, arguments)
@@ -88,8 +87,9 @@ local function hint_of(err, arguments)
   if err.status == 404 and arguments.verb == "cancel" then
     return ("look at the run: retab-runs get %s"):format(arguments.run_id)
   end
-  local hint = hints[err.status] or hints[err.kind]
-  return hint and hint:gsub("ADDRESS", function() return source_of_address(arguments) end) or nil
+  local hint, source = hints[err.status] or hints[err.kind], source_of_address(arguments)
+  if err.status == 404 and source then hint = hint .. "; check ADDRESS" end
+  return hint and hint:gsub("ADDRESS", source or "the address that RETAB_API_BASE_URL can set") or nil
 end
 
 --- Returns the place and message of an item of `errors`.
