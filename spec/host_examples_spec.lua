@@ -35,8 +35,8 @@ local function start_openresty(base_url, locations)
   text = replace(text, "env RETAB_API_KEY;", 'env RETAB_API_KEY=k;')
   text = replace(text, "env RETAB_API_BASE_URL;", ('env "RETAB_API_BASE_URL=%s";'):format(base_url))
   text = replace(text, "env WATCH_SECONDS;", "env WATCH_SECONDS=0.05;")
-  text = replace(text, "$prefix/?.lua;;", "@ROOT@/examples/openresty/?.lua;@ROOT@/lua/?.lua;@ROOT@/lua/?/init.lua;"
-    .. '@ROOT@/?.lua;;"; lua_package_cpath "@BUILD@/lua/5.1/?.so;;')
+  text = replace(text, "$prefix/../../build", "@BUILD@"):gsub("%$prefix/%.%./%.%.", "@ROOT@")
+  text = replace(text, "$prefix/?.lua;", "@ROOT@/examples/openresty/?.lua;@ROOT@/?.lua;")
   text = replace(text, "lua_ssl_trusted_certificate /etc/ssl/certs/ca-certificates.crt;", "")
   text = replace(text, "error_log stderr notice;", "error_log error.log notice;")
   text = replace(text, "init_worker_by_lua_block {",
