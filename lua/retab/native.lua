@@ -41,9 +41,9 @@ end
 
 local function another_version(name, found)
   return ([[
-The Lua files of retab have version %s, but %s has version %s: they are from two installations.
-To build again, %s
-Then remove the other one from package.path or package.cpath.]])
+The Lua files of retab have version %s, but %s has version %s.
+Build again after each update: %s
+If that does not help, there are two installations: remove one of them from package.path or package.cpath.]])
     :format(version, name, found or "0.1.0 or earlier", build_command)
 end
 

@@ -42,7 +42,8 @@ describe("retab-runs' end", function()
         { "--base-url", "http://api.example.com" },
       ["unknown option '--limt'\nDid you mean '--limit'?\n"] = { "--limt", 5 },
       ["unknown command 'wach'\nDid you mean 'watch'?\nTry 'retab-runs --help'.\n"] = { "wach" },
-      ["unknown option '--api-key'"] = { "--api-key", "other" },
+      ["unknown option '--api-key'\nThe key is read from RETAB_API_KEY, never from the command line"] =
+        { "--api-key", "other" },
       ["--parallel needs --from-date"] = { "--parallel", 3 },
       ["--columns is for tables and csv"] = { "--json", "--columns", "id" },
       ["missing --document-id: the view 'by_document' needs it"] = { "metrics", "exprun_1", "--view", "by_document" },
@@ -98,8 +99,9 @@ describe("retab-runs' end", function()
   end)
 
   it("is 1 where a part is not installed, and says what to do", function()
+    --- Lua reads the program from its standard input, so that it has no checkout beside it.
     local function run_with(change)
-      local pipe = io.popen(("RETAB_API_KEY=k scripts/lua %s -e '%s' bin/retab-runs 2>&1; echo $?"):format(
+      local pipe = io.popen(("RETAB_API_KEY=k scripts/lua %s -e '%s' - 2>&1 <bin/retab-runs; echo $?"):format(
         program.version, change))
       local output = pipe:read "*a"
       pipe:close()
@@ -108,8 +110,8 @@ describe("retab-runs' end", function()
 
     local line = "[^\n]+\n"
     local output = run_with [[package.cpath = "/nowhere/?.so"]]
-    assert.truthy(output:find("^retab%-runs: retab is not built for Lua" .. line .. "Run scripts/build" .. line .. line
-      .. "1\n$"), output)
+    assert.truthy(output:find("^retab%-runs: retab is not built for Lua" .. line .. "[^\n]*scripts/build" .. line
+      .. line .. "1\n$"), output)
     output = run_with [[package.path = package.path:match "^[^;]*;[^;]*"]]
     assert.truthy(output:find("^retab%-runs: the Lua module argparse is not installed%.\nInstall it: " .. line
       .. "1\n$"), output)
@@ -120,6 +122,7 @@ describe("retab-runs' end", function()
   end)
 
   it("names in a hint what the address came from", function()
+    fails(1, "hint: check the id, [^\n]*; check RETAB_API_BASE_URL\n", (server:scenario()) .. "/elsewhere", {})
     local result = fails(1, "hint: check the network, the proxy settings and RETAB_API_BASE_URL\n",
       "http://127.0.0.1:1")
     assert.is_nil(result.stderr:find("--base-url", 1, true))

@@ -331,6 +331,9 @@ local function explain(message, words, verb)
     return meaning and message .. "\n" .. meaning or message
   end
   name = message:match "^unknown option '([^']*)'$"
+  if name and name:find "key" then
+    return message .. "\nThe key is read from RETAB_API_KEY, never from the command line, where others could see it."
+  end
   local near = name and verb and nearest_option(name, verb)
   return near and ("%s\nDid you mean '%s'?"):format(message, near) or message
 end

@@ -89,7 +89,7 @@ local function hint_of(err, arguments)
   end
   local hint, source = hints[err.status] or hints[err.kind], source_of_address(arguments)
   if err.status == 404 and source then hint = hint .. "; check ADDRESS" end
-  return hint and hint:gsub("ADDRESS", source or "the address that RETAB_API_BASE_URL can set") or nil
+  return hint and hint:gsub("ADDRESS", source or "the address (RETAB_API_BASE_URL)") or nil
 end
 
 --- Returns the place and message of an item of `errors`.
