@@ -34,7 +34,7 @@ local size
 --- Returns the rows and columns of the terminal.
 local function terminal_size()
   if not size then
-    local stty = io.popen "stty size </dev/tty 2>/dev/null"
+    local stty = io.popen "{ stty size </dev/tty; } 2>/dev/null"
     local rows, columns = stty:read("*a"):match "^(%d+) (%d+)"
     stty:close()
     size = { tonumber(rows) or 0, tonumber(columns) or 0 }
