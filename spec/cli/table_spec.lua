@@ -88,6 +88,12 @@ describe("retab-runs' table", function()
     assert.truthy(lines[22]:find("^20 runs on 1 page"))
   end)
 
+  it("is shown in a terminal that is not the controlling one, as under su -c", function()
+    local base_url = server:scenario()
+    local shown = tool.in_terminal(80, base_url, { "--limit", 1 }, {}, "setsid --wait")
+    assert.truthy(shown:find("^ID  "), shown)
+  end)
+
   it("shows statuses in colours on a terminal, unless NO_COLOR is set", function()
     local base_url = server:scenario()
     assert.truthy(tool.in_terminal(80, base_url, {}):find("\27[32mcompleted\27[0m", 1, true))

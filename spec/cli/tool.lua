@@ -41,8 +41,9 @@ end
 
 --- Runs the tool in a terminal of its own, and returns all that the terminal was sent.
 --- @param columns number
-function tool.in_terminal(columns, base_url, arguments, environment)
-  local words = { "env -u COLUMNS -u NO_COLOR -u CLICOLOR_FORCE TERM=xterm" }
+--- @param under string|nil a command to run it under
+function tool.in_terminal(columns, base_url, arguments, environment, under)
+  local words = { under or "", "env -u COLUMNS -u NO_COLOR -u CLICOLOR_FORCE TERM=xterm" }
   for name, value in pairs(environment or {}) do words[#words + 1] = ("%s='%s'"):format(name, value) end
   words[#words + 1] = ("RETAB_API_KEY=%s RETAB_API_BASE_URL='%s' scripts/lua %s bin/retab-runs"):format(tool.secret,
     base_url, program.version)
