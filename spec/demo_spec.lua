@@ -32,12 +32,13 @@ describe("scripts/demo", function()
 
   teardown(function() remove() end)
 
-  --- Runs it in the directory of its checkout, with the build under test.
-  local function demo(arguments, environment)
+  --- Runs it with the build under test.
+  --- @param from string|nil the directory to run it in, instead of that of its checkout
+  local function demo(arguments, environment, from)
     return output_of(([[
       build=${BUILD:-build} && case $build in /*) ;; *) build=$PWD/$build ;; esac && cd '%s' &&
-      env -u RETAB_API_KEY BUILD="$build" %s 2>errors scripts/demo %s
-    ]]):format(directory, environment or "", arguments))
+      env -u RETAB_API_KEY BUILD="$build" %s 2>'%s/errors' '%s/scripts/demo' %s
+    ]]):format(from or directory, environment or "", directory, directory, arguments))
   end
 
   it("lists the runs of an experiment from the simulated API", function()
@@ -68,6 +69,15 @@ describe("scripts/demo", function()
     assert.same({ "2\t0\tb c\n", 0 }, { demo "first.lua 0 'b c'" })
     assert.same({ "2\t3\n", 3 }, { demo "first.lua 3" })
     assert.equal(2, select(2, demo "missing.lua"))
+  end)
+
+  it("runs in the caller's directory", function()
+    local elsewhere, remove_elsewhere = interpreter.directory()
+    demo("--from-date 2026-01-01 --resume runs.jsonl", nil, elsewhere)
+    assert.equal("runs.jsonl\n", output_of(("ls '%s'"):format(elsewhere)))
+    output_of(("cp '%s/first.lua' '%s/own.lua'"):format(directory, elsewhere))
+    assert.equal("2\t0\n", demo("own.lua 0", nil, elsewhere))
+    remove_elsewhere()
   end)
 
   it("uses the API of the environment if there is a key", function()
