@@ -66,7 +66,9 @@ end)
 
 describe("A checkout that is built but not installed", function()
   it("has a command line that finds the library, whatever the directory and the environment", function()
-    if build ~= "build" then pending "it finds no other directory than build/" end
+    if run("pwd -P"):match "[^\n]*" .. "/build" ~= build and build ~= "build" then
+      pending "it finds no other directory than build/"
+    end
     local first = -1
     while arg[first - 1] do first = first - 1 end
     local output = run(("root=$PWD && cd / && env -u LUA_PATH -u LUA_CPATH '%s' \"$root/bin/retab-runs\" --version")
