@@ -79,7 +79,10 @@ end)
 
 describe("The Debian package", function()
   it("has the modules, the library and the command line, and depends on libcurl", function()
-    if not os.execute("command -v dpkg-deb dpkg-shlibdeps >/dev/null 2>&1") then pending "no Debian" end
+    for _, tool in ipairs { "dpkg-deb", "dpkg-shlibdeps", "file" } do
+      local status = os.execute(("command -v %s >/dev/null"):format(tool))
+      if status ~= true and status ~= 0 then pending(tool .. " is not installed") end
+    end
     local directory, remove = interpreter.directory()
     run(("cd '%s' && cpack -G DEB -B '%s'"):format(build, directory))
     local contents = run(("dpkg-deb -c '%s'/*.deb"):format(directory))
