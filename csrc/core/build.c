@@ -50,7 +50,7 @@ static inline const char *push_number(lua_State *L, struct retab_reader *r, cons
     struct retab_number number;
     p = retab_number_read(p, &number);
     if (p == NULL) {
-        return retab_text_fail(&r->text, number.wrong, number.message);
+        return retab_text_fail(&r->text, number.error_at, number.message);
     }
     if (!number.is_integer) {
         lua_pushnumber(L, (lua_Number)number.real);

@@ -70,9 +70,9 @@ struct parts {
     int is_real, fits;
 };
 
-static const char *fail(struct retab_number *number, const char *wrong, const char *message)
+static const char *fail(struct retab_number *number, const char *error_at, const char *message)
 {
-    number->wrong = wrong;
+    number->error_at = error_at;
     number->message = message;
     return NULL;
 }

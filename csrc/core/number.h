@@ -9,11 +9,11 @@ struct retab_number {
     int is_integer; /* nonzero: the value is `integer`; 0: it is `real` */
     int64_t integer;
     double real;
-    const char *message, *wrong; /* of an error, and its position */
+    const char *message, *error_at; /* of an error, and its position */
 };
 
 /* Reads the number at `p`, in a text that ends in a NUL. Returns the position after it; or NULL with `message` and
- * `wrong` set, if there is no number or if it is too large for a double. */
+ * `error_at` set, if there is no number or if it is too large for a double. */
 const char *retab_number_read(const char *p, struct retab_number *number);
 
 /* Checks the number like retab_number_read, and does not store it. */

@@ -14,7 +14,7 @@ static int push_constructor(lua_State *L, struct retab_reader *r, struct retab_f
         return 0;
     }
     frame->constructed = shape->ordered;
-    lua_rawgeti(L, r->shapes.anchors, RETAB_INDEX(shape->constructor));
+    lua_rawgeti(L, r->shapes.anchors_index, RETAB_INDEX(shape->constructor));
     return 1;
 }
 

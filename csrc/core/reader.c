@@ -138,7 +138,7 @@ static void push_failure(lua_State *L, const struct retab_text *text, int top)
         lua_settop(L, top);
         lua_pushnil(L);
         lua_pushstring(L, text->message);
-        lua_pushinteger(L, (lua_Integer)(text->wrong - text->start) + 1);
+        lua_pushinteger(L, (lua_Integer)(text->error_at - text->start) + 1);
     }
 }
 

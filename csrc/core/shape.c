@@ -45,7 +45,7 @@ void retab_shapes_begin(lua_State *L, struct retab_shapes *shapes, int index)
         shapes->count = 1;
     }
     lua_getiuservalue(L, index, 1);
-    shapes->anchors = lua_gettop(L);
+    shapes->anchors_index = lua_gettop(L);
 }
 
 static int may_learn(const struct retab_shapes *shapes, const struct retab_shape *at)
@@ -83,14 +83,14 @@ struct retab_shape *retab_shape_learn(lua_State *L, struct retab_shapes *shapes,
         at->children = larger;
     }
     lua_pushlstring(L, key, length);
-    lua_rawseti(L, shapes->anchors, RETAB_INDEX(shapes->anchored + 1));
+    lua_rawseti(L, shapes->anchors_index, RETAB_INDEX(shapes->anchor_count + 1));
     struct retab_shape *child = &at->children[at->keys];
     memset(child, 0, sizeof *child);
     child->quoted[0] = '"';
     memcpy(child->quoted + 1, key, length);
     memcpy(child->quoted + 1 + length, "\":", 2);
     child->quoted_length = (unsigned)length + 3;
-    child->key = ++shapes->anchored;
+    child->key = ++shapes->anchor_count;
     child->depth = at->depth + 1;
     at->keys++;
     shapes->count++;
@@ -144,8 +144,8 @@ static void construct(lua_State *L, struct retab_shapes *shapes, struct retab_sh
     push_source(L, at);
     const char *source = lua_tolstring(L, -1, &length);
     if (luaL_loadbuffer(L, source, length, "=retab.constructor") == LUA_OK && lua_pcall(L, 0, 1, 0) == LUA_OK) {
-        lua_rawseti(L, shapes->anchors, RETAB_INDEX(shapes->anchored + 1));
-        at->constructor = ++shapes->anchored;
+        lua_rawseti(L, shapes->anchors_index, RETAB_INDEX(shapes->anchor_count + 1));
+        at->constructor = ++shapes->anchor_count;
         shapes->constructors++;
     }
     lua_settop(L, top);

@@ -53,8 +53,8 @@ struct retab_shape {
 struct retab_shapes {
     struct retab_shape root;
     unsigned count, constructors;
-    int anchored; /* the number of anchors */
-    int anchors;  /* the stack index of their table */
+    int anchor_count;  /* the number of anchors */
+    int anchors_index; /* the stack index of their table */
 };
 
 /* Pushes the table of anchors of the reader at the absolute `index`. If the reader has learnt RETAB_SHAPES shapes, it
@@ -83,7 +83,7 @@ void retab_shape_note(lua_State *L, struct retab_shapes *shapes, struct retab_sh
 static inline void retab_shape_push_key(lua_State *L, const struct retab_shapes *shapes,
                                         const struct retab_shape *shape)
 {
-    lua_rawgeti(L, shapes->anchors, RETAB_INDEX(shape->key));
+    lua_rawgeti(L, shapes->anchors_index, RETAB_INDEX(shape->key));
 }
 
 #pragma GCC visibility pop

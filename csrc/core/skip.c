@@ -16,7 +16,7 @@ static const char *skip_scalar(struct retab_text *text, const char *p)
         return retab_text_word(text, p, "null");
     default:
         p = retab_number_skip(p, &number);
-        return p != NULL ? p : retab_text_fail(text, number.wrong, number.message);
+        return p != NULL ? p : retab_text_fail(text, number.error_at, number.message);
     }
 }
 

@@ -4,10 +4,10 @@
 
 const char retab_text_no_memory[] = "not enough memory";
 
-const char *retab_text_fail(struct retab_text *text, const char *wrong, const char *message)
+const char *retab_text_fail(struct retab_text *text, const char *error_at, const char *message)
 {
-    text->wrong = wrong;
-    text->message = wrong >= text->end ? "unexpected end of the text" : message;
+    text->error_at = error_at;
+    text->message = error_at >= text->end ? "unexpected end of the text" : message;
     return NULL;
 }
 

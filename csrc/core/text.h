@@ -20,7 +20,7 @@
 /* A text that is read. It starts as all zero, and owns the scratch buffer. */
 struct retab_text {
     const char *start, *end;
-    const char *message, *wrong; /* of an error, and its position */
+    const char *message, *error_at; /* of an error, and its position */
     char *scratch;
     size_t room;
 };
@@ -29,7 +29,7 @@ struct retab_text {
 extern const char retab_text_no_memory[];
 
 /* Functions that read take a position in the text and return the position after what they consumed; or NULL, with
- * `message` and `wrong` set. */
+ * `message` and `error_at` set. */
 
 /* Reads a string, whose opening quote is at `p`, and stores nothing. */
 const char *retab_text_check_string(struct retab_text *text, const char *p);
@@ -42,7 +42,7 @@ const char *retab_text_decode(struct retab_text *text, const char *p, const char
 const char *retab_text_word(struct retab_text *text, const char *p, const char *word);
 
 /* Sets an error. Returns NULL. */
-const char *retab_text_fail(struct retab_text *text, const char *wrong, const char *message);
+const char *retab_text_fail(struct retab_text *text, const char *error_at, const char *message);
 
 /* Makes room for `need` bytes in the scratch buffer, and keeps its contents. Returns it, or NULL with the error set. */
 char *retab_text_scratch(struct retab_text *text, size_t need);

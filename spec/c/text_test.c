@@ -67,9 +67,9 @@ static struct outcome scan(const char *bytes, size_t length, size_t depth)
             p = retab_text_fail(&text, p, "bytes after the end");
         }
     }
-    const struct outcome outcome = {text.message, p != NULL ? length : (size_t)(text.wrong - text.start)};
+    const struct outcome outcome = {text.message, p != NULL ? length : (size_t)(text.error_at - text.start)};
     CHECK((p != NULL) == (text.message == NULL), "a message comes with an error, and only then: %s", bytes);
-    CHECK(p != NULL || (text.wrong >= text.start && text.wrong <= text.end), "%s: the position is in %s", text.message,
+    CHECK(p != NULL || (text.error_at >= text.start && text.error_at <= text.end), "%s: the position is in %s", text.message,
           bytes);
     retab_text_trim(&text, 0);
     return outcome;
@@ -90,7 +90,7 @@ static void scan_tokens(const char *bytes, size_t length)
         } else if (*at == '-' || (*at >= '0' && *at <= '9')) {
             struct retab_number number;
             p = retab_number_read(at, &number);
-            CHECK(p != NULL || (number.wrong >= at && number.wrong <= text.end), "the position is in %s", bytes);
+            CHECK(p != NULL || (number.error_at >= at && number.error_at <= text.end), "the position is in %s", bytes);
         }
         CHECK(p == NULL || (p > at && p <= text.end), "a token ends within the text %s", bytes);
         at = p != NULL ? p : at + 1;
