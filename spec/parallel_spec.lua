@@ -802,6 +802,26 @@ describe("a parallel walk", function()
     assert.same(single_file(set, params), ids((runs.iter(params, { parallel = 4 }))))
   end)
 
+  it("does not hide that the program is interrupted, and costs no run", function()
+    local set = spaced(200, 60)
+    local params = copy(range, { limit = 10 })
+    local listed = single_file(set, params)
+    for nth = 2, 8 do
+      local asked, raised, found = 0, 0, {}
+      local it = serve(set, { client = { api_key = function()
+        asked = asked + 1
+        if asked == nth then error "interrupted!" end -- the interpreter raises this at Ctrl-C
+        return "sk_test"
+      end } }).iter(params, { parallel = 4 })
+      repeat
+        local ok, run = pcall(it.next, it)
+        if not ok then raised = raised + 1 elseif run then found[#found + 1] = run.id end
+      until ok and not run
+      assert.equal(1, raised)
+      assert.same(listed, found)
+    end
+  end)
+
   it("hands out the runs at both ends of the range, and those of a range that is one moment", function()
     local set = spaced(300, 60, 2)
     for _, order in ipairs(orders) do

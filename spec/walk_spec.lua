@@ -902,6 +902,26 @@ describe("what fails while the next page is prefetched", function()
       assert.same(upto(6), numbers(runs.iter { limit = 2 }))
     end)
   end
+
+  it("does not hide that the program is interrupted, and costs no run", function()
+    for nth = 2, 3 do
+      local asked = 0
+      local runs = new(scripted.runs(6), {
+        api_key = function()
+          asked = asked + 1
+          if asked == nth then error "interrupted!" end -- the interpreter raises this at Ctrl-C
+          return "sk_test"
+        end,
+      })
+      local it, seen, raised = runs.iter { limit = 2 }, {}, 0
+      repeat
+        local ok, run = pcall(it.next, it)
+        if not ok then raised = raised + 1 elseif run then seen[#seen + 1] = run.id end
+      until ok and not run
+      assert.equal(1, raised)
+      assert.same({ "run_1", "run_2", "run_3", "run_4", "run_5", "run_6" }, seen)
+    end
+  end)
 end)
 
 describe("a page with null among its items", function()

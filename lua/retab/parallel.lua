@@ -163,8 +163,8 @@ local function launch(self)
     if room <= 0 or not self.rules.is_wanted(ahead) then return end
     if not slice.pages then open(self, slice) end
     if not slice.pages:peek() then
-      local ok, is_sent = pcall(slice.pages.start, slice.pages)
-      if not ok then return end -- it raises again at the step that needs the page
+      local ok, is_sent = sequence.try(slice.pages.start, slice.pages)
+      if not ok then return end
       if is_sent then room = room - 1 end
     end
     ahead = ahead + 1

@@ -42,6 +42,14 @@ end
 
 -- ---- requests ----
 
+--- Like pcall, for requests ahead of the reader: what raises there raises again at the step that needs the page. An
+--- interrupt (Ctrl-C) would not: the interpreter raises it once, so it is raised here.
+function sequence.try(f, ...)
+  local ok, result = pcall(f, ...)
+  if not ok and type(result) == "string" and result:find "interrupted!$" then error(result, 0) end
+  return ok, result
+end
+
 --- Raises where another step waits for a page: in another coroutine, or in this one, which runs a hook. A call that
 --- nobody can finish any more is given up.
 function Sequence:check_idle()
@@ -111,7 +119,7 @@ local function send_early(self, body)
   if not is_wanted(self, self.last - self.first + 1) then return nil end
   local after = core.next_cursor(body)
   if not after or self.seen[after] then return nil end
-  local ok, pending = pcall(send, self, after) -- what raises here raises again at the step that needs the page
+  local ok, pending = sequence.try(send, self, after)
   return ok and pending or nil
 end
 
@@ -177,7 +185,7 @@ end
 --- to be repeated, it waits for that.
 local function read_ahead(self)
   while is_wanted(self, self.last - self.first) do
-    if not self.pending and not pcall(self.start, self) then return end
+    if not self.pending and not sequence.try(self.start, self) then return end
     local is_last = not is_wanted(self, self.last - self.first + 1) -- another request needs the cursor of its page
     if is_last or not self.pending or not call.is_ready(self.pending) or not self:arrive() then return end
   end
