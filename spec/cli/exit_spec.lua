@@ -48,6 +48,10 @@ describe("retab-runs' end", function()
       ["--columns is for tables and csv"] = { "--json", "--columns", "id" },
       ["missing --document-id: the view 'by_document' needs it"] = { "metrics", "exprun_1", "--view", "by_document" },
       ["bad --interval: must be a number of seconds above 0"] = { "watch", "exprun_1", "--interval", 0 },
+      ["bad --parallel: must be an integer of at least 1, got 0\n"] = { "--from-date", "7d", "--parallel", 0 },
+      ["bad --parallel: must be an integer of at least 1, got 2.5\n"] = { "--from-date", "7d", "--parallel", 2.5 },
+      ["RUN must not be empty\n"] = { "get", "" },
+      ["EXPERIMENT must not be empty\n"] = { "create", "" },
     }
     for message, arguments in pairs(misuse) do
       local result = retab_runs(base_url, arguments)
@@ -142,7 +146,14 @@ describe("retab-runs' end", function()
     local result = retab_runs(base_url, { "--all" })
     assert.equal(1, result.status)
     assert.equal(101, #result.lines)
-    assert.truthy(result.stderr:find("to go on: add --after " .. split(result.lines[101])[1], 1, true))
+    local to_go_on = "to go on: add --after " .. split(result.lines[101])[1]
+    assert.truthy(result.stderr:find(to_go_on .. "\n", 1, true))
+    result = retab_runs(server:scenario { runs = 250, fault = "status", code = 418, at = 2, times = 0 },
+      { "--from-date", "1990-01-01", "--parallel", 2 })
+    assert.truthy(result.stderr:find(to_go_on .. ", without --parallel\n", 1, true), result.stderr)
+    result = retab_runs(base_url, { "-n", 240, "--sort", "score" })
+    assert.equal("", result.stdout)
+    assert.is_nil(result.stderr:find("to go on", 1, true), result.stderr) -- nothing was printed
   end)
 
   it("lets no control byte of a header reach the terminal", function()
@@ -179,10 +190,16 @@ describe("retab-runs' end", function()
   end)
 
   it("is 130 at an interrupt", function()
-    local result = retab_runs(server:scenario { latency = 30 }, {}, {},
-      { under = "timeout --preserve-status --signal=INT 1" })
-    assert.equal(130, result.status)
-    assert.equal("", result.stdout .. result.stderr)
+    local run = "exprun_98aeeb472248f4"
+    for _, arguments in ipairs {
+      {}, { "get", run }, { "watch" }, { "watch", run }, { "results", run }, { "metrics", run }, { "create", "exp_0" },
+      { "cancel", run },
+    } do
+      local result = retab_runs(server:scenario { latency = 30 }, arguments, {},
+        { under = "timeout --preserve-status --signal=INT 1" })
+      assert.equal(130, result.status, arguments[1])
+      assert.equal("", result.stdout .. result.stderr)
+    end
   end)
 
   it("is 0 for --help and --version, without a key", function()

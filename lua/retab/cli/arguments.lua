@@ -29,6 +29,14 @@ local function number(name)
   return function(word) return tonumber(word), ("%s takes a number, not '%s'"):format(name, word) end
 end
 
+--- Adds an argument that is an id.
+local function id_argument(parser, name, shown, description)
+  return parser:argument(name, description):argname(shown):convert(function(word)
+    if word == "" then return nil, shown .. " must not be empty" end
+    return word
+  end)
+end
+
 --- Adds an option; `rules` may have argname, convert, choices.
 local function option(parser, names, argname, description, rules)
   local added = parser:option(names, description):argname(argname)
@@ -142,14 +150,14 @@ end
 
 function verbs.get(root)
   local parser = command(root, "get", "Shows one run", "RUN")
-  parser:argument("run_id", "The id of the run."):argname("RUN")
+  id_argument(parser, "run_id", "RUN", "The id of the run.")
   add_object_output(parser)
   examples(parser, { "retab-runs get exprun_1", "retab-runs get exprun_1 -o json" })
 end
 
 function verbs.watch(root)
   local parser = command(root, "watch", "Follows runs until they have ended", "[RUN...]")
-  parser:argument("run_ids", "The ids of the runs (default: all runs that have not ended)."):argname("RUN"):args("*")
+  id_argument(parser, "run_ids", "RUN", "The ids of the runs (default: all runs that have not ended)."):args("*")
   option(parser, "-e --experiment-id", "ID", "Without RUN: those of this experiment.")
   option(parser, "-w --workflow-id", "ID", "Without RUN: those of this workflow.")
   option(parser, "-b --block-id", "ID", "Without RUN: those of this block.")
@@ -163,7 +171,7 @@ end
 
 function verbs.results(root, is_completed)
   local parser = command(root, "results", "Lists the results of a run, one per document", "RUN")
-  parser:argument("run_id", "The id of the run."):argname("RUN")
+  id_argument(parser, "run_id", "RUN", "The id of the run.")
   add_list_options(parser, "result", columns.results, is_completed)
   examples(parser, {
     "retab-runs results exprun_1", "retab-runs results exprun_1 --all -o csv > results.csv",
@@ -173,7 +181,7 @@ end
 
 function verbs.metrics(root)
   local parser = command(root, "metrics", "Shows the scores of a run beside those of the run before", "RUN")
-  parser:argument("run_id", "The id of the run."):argname("RUN")
+  id_argument(parser, "run_id", "RUN", "The id of the run.")
   add_metrics_options(parser)
   add_object_output(parser)
   examples(parser, {
@@ -186,7 +194,7 @@ end
 
 function verbs.create(root)
   local parser = command(root, "create", "Starts a run of an experiment", "EXPERIMENT")
-  parser:argument("experiment_id", "The id of the experiment."):argname("EXPERIMENT")
+  id_argument(parser, "experiment_id", "EXPERIMENT", "The id of the experiment.")
   option(parser, "-w --workflow-id", "ID", "The workflow that the experiment must belong to.")
   option(parser, "--plan-token", "TOKEN", "Of a preview of the run.")
   parser:flag("--wait", "Follows the run until it has ended, like watch.")
@@ -200,7 +208,7 @@ end
 
 function verbs.cancel(root)
   local parser = command(root, "cancel", "Cancels a run", "RUN")
-  parser:argument("run_id", "The id of the run."):argname("RUN")
+  id_argument(parser, "run_id", "RUN", "The id of the run.")
   add_object_output(parser)
   examples(parser, { "retab-runs cancel exprun_1" })
 end

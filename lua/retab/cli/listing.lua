@@ -103,6 +103,13 @@ local function say_footer(arguments, kind, count, pages, last)
   terminal.say((arguments.all or arguments.max_items) and message or message .. ", or --all")
 end
 
+--- Returns what to add to the command after a failure; nil where nothing was printed.
+local function to_go_on(arguments, cursor, count)
+  if not cursor or count == 0 or arguments.sort or arguments.chart then return nil end
+  local without = arguments.parallel and ", without --parallel" or arguments.before and ", without --before" or ""
+  return "add --after " .. cursor .. without
+end
+
 --- Walks all pages.
 local function walk(arguments, kind, session, sink, pages)
   local line = new_progress(arguments, kind, session)
@@ -111,8 +118,7 @@ local function walk(arguments, kind, session, sink, pages)
     local page, _, err = pages:next()
     if err then
       if sink.close then sink.close() end
-      local resume = sink.how_to_resume or pages.cursor and count > 0 and "add --after " .. pages.cursor or nil
-      words.fail(err, arguments, resume)
+      words.fail(err, arguments, sink.how_to_resume or to_go_on(arguments, pages.cursor, count))
     end
     if not page then break end
     sink.page(page.data, function()

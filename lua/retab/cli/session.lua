@@ -9,7 +9,7 @@ local session = {}
 local Session = {}
 Session.__index = Session
 
-local usual_connections = 8
+local usual_connections, most_connections = 8, 1000
 
 --- An environment variable; nil where it is empty.
 local function environment(name)
@@ -39,7 +39,7 @@ end
 --- Creates the client. Raises what retab.new raises.
 --- @param arguments table verb, format, resume, base_url, auth, timeout, debug, parallel
 function session.new(arguments)
-  local connections = arguments.parallel or usual_connections
+  local connections = math.max(1, math.min(math.floor(arguments.parallel or usual_connections), most_connections))
   local self = setmetatable({ texts = false, recent = {}, has_breaks = false }, Session)
   self.driver = blocking.new {
     max_connections = connections, ca_file = environment "SSL_CERT_FILE", ca_path = environment "SSL_CERT_DIR",

@@ -37,10 +37,12 @@ end
 
 local views = { summary = true, by_document = true, by_target = true, votes = true }
 
---- Returns what the library says of an invalid argument, in the words of the command line.
+--- Returns what the library says of an invalid argument, in the words of the command line. An interrupt, which can be
+--- caught with it, is raised again.
 --- @param message any
 --- @return string
 function words.of_misuse(message)
+  if tostring(message):find "interrupted!$" then error(message, 0) end
   message = words.translate(tostring(message):gsub("^[^\n]-:%d+: ", ""))
   message = message:gsub("later than to_date", "later than 'to_date'")
   message = message:gsub("^bad %a+ '", "bad '"):gsub("^missing %a+ '", "missing '")
