@@ -126,9 +126,12 @@ describe("retab-runs --resume", function()
     assert.is_nil(tool.read(path))
   end)
 
-  it("does not touch a file with other columns, or with a last row that has no id", function()
+  it("does not touch a file with other columns, with a last row that has no id, or with something else", function()
     local base_url = server:scenario()
-    for text, format in pairs { ["id,score\r\na,1\r\n"] = "csv", ["{}\n"] = "jsonl", ["no json\n"] = "jsonl" } do
+    for text, format in pairs {
+      ["id,score\r\na,1\r\n"] = "csv", ["{}\n"] = "jsonl", ["no json\n"] = "jsonl", ["no line break"] = "jsonl",
+      ["no header"] = "csv", ['{"name":"settings"}'] = "jsonl",
+    } do
       tool.write(path, text)
       assert.equal(2, export(base_url, path, format).status)
       assert.equal(text, tool.read(path))

@@ -82,6 +82,13 @@ local function truncate(path, bytes)
   if status ~= true and status ~= 0 then fail(("cannot shorten %s to its whole rows"):format(path)) end
 end
 
+--- Returns true if a file without a whole row can hold the first part of an export: such a file is written anew.
+local function is_begun(start, self)
+  if self.is_csv then return self.header:sub(1, #start) == start end
+  local item = core.decode(start)
+  return start == "" or start:sub(1, 1) == "{" and (item == nil or type(item.id) == "string")
+end
+
 --- Reads where to go on.
 local function look_back(self)
   local file = io.open(self.path, "rb")
@@ -91,6 +98,10 @@ local function look_back(self)
   local rows, stop, start = find_rows(file, size, self.is_csv)
   self.bytes = stop
   self.is_partial = size ~= stop
+  file:seek("set", 0)
+  if rows == 0 and not is_begun(file:read(chunk_bytes) or "", self) then
+    words.fail_usage(("%s holds something else than an export: choose another file"):format(self.path), self.verb)
+  end
   if self.is_csv and rows > 0 then
     file:seek("set", 0)
     if file:read(#self.header) ~= self.header then
