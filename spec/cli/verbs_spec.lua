@@ -1,6 +1,8 @@
 --- The verbs of retab-runs that look at one run or change something, from outside.
 local cjson = require "cjson"
+local program = require "spec.program"
 local simulated_path = "/v1/workflows/experiments/runs/"
+local socket = require "socket"
 local tool = require "spec.cli.tool"
 
 local retab_runs, server = tool.run, tool.server
@@ -87,6 +89,42 @@ describe("retab-runs watch", function()
     local asked = {}
     for _, request in ipairs(server:requests(id)) do asked[request.args.status] = request.args.experiment_id end
     assert.same({ running = "exp_7", queued = "exp_7", pending = "exp_7" }, asked)
+  end)
+
+  it("finds a run that moves on while it is looked for", function()
+    local listening = assert(socket.bind("127.0.0.1", 0))
+    listening:settimeout(30)
+    local _, port = listening:getsockname()
+    local command = "RETAB_API_KEY=k RETAB_API_BASE_URL=http://127.0.0.1:%d scripts/lua %s bin/retab-runs watch 2>&1"
+    local output = io.popen(command:format(port, program.version))
+    local status, is_found, lists = "pending", false, 0
+    repeat
+      local peer = assert(listening:accept())
+      local target = peer:receive("*l")
+      repeat until peer:receive("*l") == ""
+      local run = '{"id":"exprun_1","lifecycle":{"status":"%s"}}'
+      local body = run:format "completed"
+      local is_last = not target:find "%?"
+      if not is_last then
+        lists = lists + 1
+        local is_listed = target:find("status=" .. status, 1, true) ~= nil
+        body = tool.envelope(is_listed and run:format(status) or nil)
+        is_found = is_found or is_listed
+        status = "running"
+      end
+      peer:send(("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n")
+        :format(#body) .. body)
+      peer:close()
+    until is_last or lists == 3 and not is_found
+    local text = output:read "*a"
+    output:close()
+    listening:close()
+    assert.equal("exprun_1 completed -\n1 run completed\n", text)
+  end)
+
+  it("follows a run once that is named twice", function()
+    local result = retab_runs(server:scenario(), { "watch", completed, completed })
+    assert.equal("1 run completed\n", result.stderr)
   end)
 
   it("looks at many runs with one request, and at old ones one by one", function()

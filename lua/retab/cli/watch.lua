@@ -14,7 +14,7 @@ local most_single = 5 -- more runs than these are not looked at one by one: that
 local most_not_found = 2 -- a server can need a moment to find a new run
 
 local ended = { completed = true, error = true, cancelled = true }
-local unended = { "running", "queued", "pending" }
+local unended = { "pending", "queued", "running" } -- as a run moves on: none is missed that does so between requests
 
 local shown = assert(columns.choose(columns.runs,
   "id,status,documents,score,error_count,duration_ms,created_at,block_id"))
@@ -33,6 +33,15 @@ function watch.check(arguments)
   end
 end
 
+--- Returns ids, each once.
+local function each_once(ids)
+  local kept, seen = {}, {}
+  for _, id in ipairs(ids) do
+    if not seen[id] then kept[#kept + 1], seen[id] = id, true end
+  end
+  return kept
+end
+
 --- Returns the ids of the runs that have not ended.
 local function find_runs(arguments, session)
   local ids = {}
@@ -43,7 +52,9 @@ local function find_runs(arguments, session)
     }, { fields = { "id" } })
     if not ok then words.fail_usage(words.of_misuse(page), arguments.verb) end
     if err then words.fail(err, arguments) end
-    for _, run in ipairs(page.data) do ids[#ids + 1] = type(run) == "table" and run.id or nil end
+    for _, run in ipairs(page.data) do
+      if type(run) == "table" and type(run.id) == "string" then ids[#ids + 1] = run.id end
+    end
   end
   return ids
 end
@@ -199,9 +210,6 @@ end
 function watch.run(arguments, session)
   watch.check(arguments)
   local ids = arguments.run_ids or {}
-  for _, id in ipairs(ids) do
-    if id == "" then words.fail_usage("the id of a run must not be empty", arguments.verb) end
-  end
   if ids[1] and (arguments.experiment_id or arguments.workflow_id or arguments.block_id) then
     words.fail_usage("RUN goes with none of --experiment-id, --workflow-id and --block-id", arguments.verb)
   end
@@ -210,7 +218,7 @@ function watch.run(arguments, session)
     if not arguments.quiet then terminal.say "No runs match: all have ended." end
     return nil
   end
-  return watch.follow(arguments, session, ids)
+  return watch.follow(arguments, session, each_once(ids))
 end
 
 return watch
