@@ -44,4 +44,9 @@ error      1   25.0 %  ██████▎
     local result = tool.run(tool.answering(tool.envelope '{"id":"a"},7'), { "--chart" })
     assert.truthy(result.stdout:find "^No run has a score yet%.\n")
   end)
+
+  it("is drawn where a time is at the end of the calendar", function()
+    local run = '{"id":"a","score":0.5,"timing":{"created_at":"9999-12-31T23:59:60Z"}}'
+    assert.equal(0, tool.run(tool.answering(tool.envelope(run)), { "--chart" }).status)
+  end)
 end)

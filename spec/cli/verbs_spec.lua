@@ -47,6 +47,17 @@ describe("retab-runs create", function()
       { request.method, cjson.decode(request.body) })
   end)
 
+  it("is 1 where the response has no id to follow", function()
+    for _, body in ipairs { "{}", '{"id":5}', '{"id":null}' } do
+      for _, more in ipairs { "--json", "--wait" } do
+        local result = retab_runs(tool.answering(body), { "create", "exp_0", more })
+        assert.equal(1, result.status)
+        assert.truthy(result.stderr:find "^retab%-runs: the run was created, but", result.stderr)
+        assert.equal(more == "--json" and body .. "\n" or "", result.stdout)
+      end
+    end
+  end)
+
   for outcome, status in pairs { completed = 0, error = 3, cancelled = 3 } do
     it(("ends with %d after --wait where the run is %s"):format(status, outcome), function()
       local base_url = server:scenario { outcome = outcome }

@@ -1,5 +1,4 @@
 --- create.lua: the verb `create`: starts a run, and follows it where that is wanted.
-local columns = require "retab.cli.columns"
 local detail = require "retab.cli.detail"
 local terminal = require "retab.cli.terminal"
 local text = require "retab.cli.text"
@@ -15,7 +14,12 @@ function create.run(arguments, session)
   })
   if not ok then words.fail_usage(words.of_misuse(run), arguments.verb) end
   if err then words.fail(err, arguments) end
-  local id = text.clean(columns.show(run.id))
+  if type(run.id) ~= "string" or run.id == "" then
+    if arguments.format == "json" then detail.print_body(session) end
+    terminal.say "retab-runs: the run was created, but the response does not say its id\n  hint: look with retab-runs"
+    return terminal.exit.failure
+  end
+  local id = text.clean(run.id)
   if not arguments.wait then
     if arguments.format == "json" then return detail.print_body(session) end
     terminal.write(id .. "\n")
