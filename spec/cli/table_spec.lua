@@ -216,6 +216,11 @@ exprun_855f747fc81370  completed  0.909  14/14  2026-05-20 11:58       0  1m32s
     end
   end)
 
+  it("shows a score of any size in few cells", function()
+    local result = retab_runs(answering(envelope '{"id":"r","score":1e308}'), { "--columns", "id,score" })
+    assert.equal("r   1e+308", result.lines[2])
+  end)
+
   it("is complete where columns grow from page to page", function()
     local base_url = server:scenario { runs = 300 }
     local result = retab_runs(base_url, { "--all", "--limit", 1 }, { COLUMNS = 80 })

@@ -55,7 +55,7 @@ local function score_line(means, width, level, low, high)
 end
 
 local function day_of(time)
-  return ((dates.format(time) or "-"):sub(1, 16):gsub("T", " ")) -- a zone or a leap second can leave the years 0 to 9999
+  return ((dates.format(time) or "-"):sub(1, 16):gsub("T", " ")) -- a zone can leave the years 0 to 9999
 end
 
 local function score_lines(self, width)

@@ -52,7 +52,7 @@ end
 columns.show = show
 
 local function show_score(value)
-  local is_usual = type(value) == "number" and value > -1e6 and value < 1e6
+  local is_usual = type(value) == "number" and value > -1e15 and value < 1e15
   return is_usual and ("%.3f"):format(value) or show(value)
 end
 columns.show_score = show_score
