@@ -234,6 +234,21 @@ describe("the dashboard", function()
       assert.same({ "exprun_a", "exprun_b", "exprun_c" }, ids_of(response.body))
       has(response.body, "paused")
       assert.equal(3, #cjson.decode(odd:request("/chart").body).id)
+      local odd_run = on { fault = "body", times = 0, on = "get", body = '{"id":"exprun_a","n_consensus":[3]}' }
+      has(odd_run:request("/runs/exprun_a").body, "exprun_a")
+      local odd_results = on { fault = "body", times = 0, on = "results",
+        body = '{"data":[5,{"id":"expresult_a"}],"list_metadata":{"before":null,"after":null}}' }
+      has(odd_results:request("/runs/exprun_98aeeb472248f4").body, "expresult_a")
+      local odd_metrics = on { fault = "body", times = 0, on = "metrics",
+        body = '{"kind":"summary","documents":[5,{"score":1}]}' }
+      assert.equal(200, odd_metrics:request("/runs/exprun_98aeeb472248f4").status)
+    end)
+
+    it("a filter without a value is none", function()
+      local response = dashboard:request "/?status&order=asc&experiment_id=exp_2"
+      assert.equal(200, response.status)
+      local sent = requests()
+      assert.same({ "exp_2" }, { sent[#sent].args.experiment_id, sent[#sent].args.status })
     end)
 
     it("the key is in no response and no log", function()

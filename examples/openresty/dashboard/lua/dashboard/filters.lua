@@ -9,7 +9,7 @@ local names = { "experiment_id", "workflow_id", "block_id", "status", "exclude_s
 function filters.read(arguments)
   local params = {}
   for name, value in pairs(arguments) do
-    if value ~= "" then params[name] = value end
+    if value ~= "" and value ~= true then params[name] = value end -- true: it has no `=`
   end
   params.limit = tonumber(params.limit) or params.limit
   return params

@@ -35,7 +35,7 @@ local function facts_of(shown, metrics)
     { "Experiment", link_to("experiment_id", shown.experiment_id) },
     { "Workflow", link_to("workflow_id", shown.workflow_id or show.object(shown.workflow).workflow_id) },
     { "Block", shown.block_id or show.none },
-    { "Consensus", shown.n_consensus and shown.n_consensus .. " votes" or show.none },
+    { "Consensus", type(shown.n_consensus) == "number" and shown.n_consensus .. " votes" or show.none },
   }
   local message = lifecycle.message or lifecycle.reason
   return facts { facts = html.each(list, function(one) return fact { name = one[1], value = one[2] } end),
@@ -98,8 +98,12 @@ end
 local function rows_of(results, metrics)
   if #results.data == 0 then return no_rows end
   local scored = {}
-  for _, document in ipairs(show.object(metrics and metrics.documents)) do scored[document.id] = document end
+  for _, document in ipairs(show.object(metrics and metrics.documents)) do
+    local id = show.object(document).id
+    if id ~= nil then scored[id] = document end
+  end
   return html.each(results.data, function(result)
+    result = show.object(result)
     local score = scored[result.document_id] or {}
     local lifecycle = show.object(result.lifecycle)
     return row { id = result.id, document = result.document_id,
