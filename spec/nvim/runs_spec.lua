@@ -437,6 +437,16 @@ describe("a refresh", function()
     assert.equal(result.run, result.back_on)
   end)
 
+  it("does not say that these are all runs where none are loaded", function()
+    local result = editor.run([[
+      vim.cmd "Retab runs"
+      wait_for "RETAB_API_KEY"
+      press "L"
+      return messages()
+    ]])
+    assert.equal("No runs are loaded yet.", result)
+  end)
+
   it("keeps the pages that L loaded", function()
     local url, id = server:scenario { runs = 130 }
     local result = editor.on(url, [[

@@ -172,6 +172,7 @@ function View:refresh()
 end
 
 function View:load_more()
+  if not self.runs then return notify "No runs are loaded yet." end
   if not self.more then return notify "These are all runs." end
   self.pages = self.loaded + 1
   draw(self)
