@@ -102,6 +102,12 @@ describe("retab-runs' end", function()
     end
   end)
 
+  it("has no hint to look at a run that was not created", function()
+    local result = retab_runs(server:scenario(), { "create", "exp_0", "--plan-token", "stale" })
+    assert.equal(1, result.status)
+    assert.is_nil(result.stderr:find("hint:", 1, true), result.stderr)
+  end)
+
   it("is 1 where a part is not installed, and says what to do", function()
     --- Lua reads the program from its standard input, so that it has no checkout beside it.
     local function run_with(change)

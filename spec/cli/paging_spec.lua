@@ -40,6 +40,7 @@ describe("retab-runs' paging", function()
     assert.equal(2, #server:requests(id))
     assert.equal(cjson.decode(result.lines[30]).id, after_of(result))
     assert.equal(2, #retab_runs(base_url, { "--max-items", 1, "--all" }).lines)
+    assert.equal("1", server:requests(id)[3].args.limit) -- no more than needed
   end)
 
   it("sends every filter under its name, and nothing that is not given", function()
@@ -64,7 +65,7 @@ describe("retab-runs' paging", function()
     local base_url, id = server:scenario()
     retab_runs(base_url, { "list", "-e", "exp_0", "-w", "wf_0", "-b", "extract-invoice", "-s", "error", "-n", 3, "-q" })
     assert.same({ experiment_id = "exp_0", workflow_id = "wf_0", block_id = "extract-invoice", status = "error",
-      limit = "100" }, server:requests(id)[1].args)
+      limit = "3" }, server:requests(id)[1].args)
   end)
 
   it("takes an age for a date", function()

@@ -12,6 +12,7 @@ local listing = {}
 
 local default_limit = 20 -- the API's own
 local chart_limit = 100 -- a chart of fewer runs says little
+local most_per_page = 100
 
 local filters = {
   list = { "workflow_id", "experiment_id", "block_id", "status", "exclude_status", "trigger_type", "from_date",
@@ -83,11 +84,13 @@ local function open(arguments, kind, session, sink, is_walk)
   local params, fields = {}, { "id" }
   for _, name in ipairs(filters[arguments.verb]) do params[name] = arguments[name] end
   if sink.after then params.after = sink.after end
+  local most = sink.max_items or arguments.max_items
   if not is_walk then params.limit = params.limit or (arguments.chart and chart_limit or default_limit) end
+  if most and most >= 1 and most < most_per_page then params.limit = params.limit or math.floor(most) end
   for _, path in ipairs(sink.fields) do fields[#fields + 1] = path end
   if arguments.from_date and arguments.verb == "list" then fields[#fields + 1] = "timing.created_at" end
   return (session.experiments[kind.resource].pages(params, {
-    max_items = sink.max_items or arguments.max_items, max_pages = not is_walk and 1 or nil, fields = fields,
+    max_items = most, max_pages = not is_walk and 1 or nil, fields = fields,
     parallel = arguments.parallel,
   }))
 end

@@ -89,9 +89,11 @@ local function hint_of(err, arguments)
   if err.status == 404 and arguments.verb == "cancel" then
     return ("look at the run: retab-runs get %s"):format(arguments.run_id)
   end
+  if err.kind == "conflict" and not arguments.run_id then return nil end -- there is no run to look at
   local hint, source = hints[err.status] or hints[err.kind], source_of_address(arguments)
   if err.status == 404 and source then hint = hint .. "; check ADDRESS" end
-  return hint and hint:gsub("ADDRESS", source or "the address (RETAB_API_BASE_URL)") or nil
+  source = source or "the address (RETAB_API_BASE_URL)"
+  return hint and hint:gsub("ADDRESS", function() return source end) or nil
 end
 
 --- Returns the place and message of an item of `errors`.
