@@ -138,6 +138,19 @@ describe("retab-runs --resume", function()
     end
   end)
 
+  it("does not write rows twice where the server begins again, since it does not know the last row", function()
+    for _, format in ipairs(formats) do
+      local base_url = tool.answering(tool.envelope('{"id":"a,\\"\\n"}', '{"id":"b"}'))
+      assert.equal(0, export(base_url, path, format).status)
+      local whole = tool.read(path)
+      local result = export(base_url, path, format)
+      assert.equal(1, result.status)
+      assert.truthy(result.stderr:find("does not know the run of the last row", 1, true), result.stderr)
+      assert.equal(whole, tool.read(path))
+      os.remove(path)
+    end
+  end)
+
   it("is 1 where the file cannot be written", function()
     local result = retab_runs(server:scenario(), { "--resume", "/nowhere/runs.jsonl" })
     assert.equal(1, result.status)

@@ -22,12 +22,13 @@ end
 --- @return number rows whole rows
 --- @return number stop the offset after the last whole row
 --- @return number start the offset at which the last whole row starts
+--- @return number[] ends the offsets after the first two rows
 local function find_rows(file, size, is_csv)
-  local rows, start, stop, offset, is_quoted = 0, 0, 0, 0, false
+  local rows, start, stop, offset, is_quoted, ends = 0, 0, 0, 0, false, {}
   local pattern = is_csv and '["\n]' or "\n"
   while true do
     local chunk = offset < size and file:read(chunk_bytes) -- a device has no size, and perhaps no end
-    if not chunk then return rows, stop, start end
+    if not chunk then return rows, stop, start, ends end
     local place = 0
     while true do
       place = chunk:find(pattern, place + 1, not is_csv)
@@ -36,6 +37,7 @@ local function find_rows(file, size, is_csv)
         is_quoted = not is_quoted
       elseif not is_quoted then
         rows, start, stop = rows + 1, stop, offset + place
+        if rows <= 2 then ends[rows] = stop end
       end
     end
     offset = offset + #chunk
@@ -65,8 +67,10 @@ local function cells_of(row)
   return cells
 end
 
---- Returns the id in a row.
-local function id_of(row, self)
+--- Returns the id in the row between two offsets.
+local function id_of(self, file, start, stop)
+  file:seek("set", start)
+  local row = file:read(stop - start)
   if not self.is_csv then
     local item = core.decode(row)
     return type(item) == "table" and item.id or nil
@@ -95,7 +99,7 @@ local function look_back(self)
   if not file then return end
   local size = file:seek "end" or 0
   file:seek("set", 0)
-  local rows, stop, start = find_rows(file, size, self.is_csv)
+  local rows, stop, start, ends = find_rows(file, size, self.is_csv)
   self.bytes = stop
   self.is_partial = size ~= stop
   file:seek("set", 0)
@@ -113,8 +117,8 @@ local function look_back(self)
   end
   self.rows = rows
   if rows > 0 then
-    file:seek("set", start)
-    self.after = id_of(file:read(stop - start), self)
+    self.after = id_of(self, file, start, stop)
+    self.first = id_of(self, file, self.is_csv and ends[1] or 0, self.is_csv and ends[2] or ends[1])
     if type(self.after) ~= "string" or self.after == "" then
       words.fail_usage(("the last row of %s has no id to go on from: choose another file"):format(self.path), self.verb)
     end
@@ -153,6 +157,17 @@ local function check(arguments, is_csv)
   end
 end
 
+--- Ends the program where a page repeats a row: a server can ignore a cursor that it does not know, and begin again.
+local function check_page(self, items)
+  for _, item in ipairs(self.after and items or {}) do
+    local id = type(item) == "table" and item.id
+    if type(id) == "string" and (id == self.first or id == self.after) then
+      fail(("the server begins again: it does not know the run of the last row of %s: choose another file")
+        :format(self.path))
+    end
+  end
+end
+
 --- Opens an export: an output that writes into a file. Nothing is changed before start().
 --- @param arguments table
 --- @param list table columns.runs or columns.results
@@ -177,6 +192,12 @@ function export.new(arguments, list, chosen)
   sink.after = self.after
   sink.max_items = arguments.max_items and arguments.max_items - self.rows
   sink.how_to_resume = "type the same command again"
+
+  local add = sink.page
+  function sink.page(items, texts)
+    check_page(self, items)
+    add(items, texts)
+  end
 
   function sink.start()
     open_file(self)
