@@ -51,6 +51,8 @@ describe("retab-runs' end", function()
       ["bad --parallel: must be an integer of at least 1, got 0\n"] = { "--from-date", "7d", "--parallel", 0 },
       ["bad --parallel: must be an integer of at least 1, got 2.5\n"] = { "--from-date", "7d", "--parallel", 2.5 },
       ["RUN must not be empty\n"] = { "get", "" },
+      ["numbers and ages must not begin with '-'\n"] = { "--from-date", "-7d" },
+      ["SHELL must be one of bash, zsh, fish\n"] = { "completion", "csh" },
       ["EXPERIMENT must not be empty\n"] = { "create", "" },
     }
     for message, arguments in pairs(misuse) do

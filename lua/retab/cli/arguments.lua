@@ -332,6 +332,9 @@ local function explain(message, words, verb)
   if name then
     return ("bad %s: must be one of %s, got '%s'"):format(name, choices:gsub("'", ""), value_of(name, words) or "")
   end
+  name, choices = message:match "^argument '(.-)' must be one of (.*)$"
+  if name then return ("%s must be one of %s"):format(names_shown[name] or name, choices:gsub("'", "")) end
+  if message:find "^unknown option '%-%d'" then return "numbers and ages must not begin with '-'" end
   name = message:match "^missing argument '(.-)'$"
   if name then return ("%s is missing"):format(names_shown[name] or name) end
   if message == "too many arguments" or message:find "^unknown command" and not message:find "\n" then
