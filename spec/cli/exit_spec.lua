@@ -197,6 +197,14 @@ describe("retab-runs' end", function()
     assert.equal(1, result.status)
   end)
 
+  it("is 1 where stdout is closed, and nothing else is written to instead", function()
+    local base_url, id = server:scenario { runs = 300 }
+    local result = retab_runs(base_url, { "--all", "-o", "csv" }, {}, { under = "exec >&-; " })
+    assert.equal(1, result.status)
+    assert.truthy(result.stderr:find "^retab%-runs: ", result.stderr)
+    assert.is_true(#server:requests(id) <= 2)
+  end)
+
   it("is 130 at an interrupt", function()
     local run = "exprun_98aeeb472248f4"
     for _, arguments in ipairs {

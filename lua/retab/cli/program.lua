@@ -36,10 +36,19 @@ local function main(given)
   return require("retab.cli." .. modules[parsed.verb]).run(parsed, session)
 end
 
+local held = {}
+
+--- Takes the numbers of stdin, stdout and stderr where they are closed. A socket would get them otherwise, and what is
+--- printed would go to the server.
+local function hold_descriptors()
+  for place = 1, 3 do held[place] = io.open "/dev/null" end
+end
+
 --- Runs the program to its end.
 --- @param given string[] the command line
 --- @return number status to exit with
 function program.run(given)
+  hold_descriptors()
   local ok, result = xpcall(function() return main(given) end, function(problem)
     local has_place = type(problem) ~= "string" or problem:find "^[^\n ]+:%d+: " or problem:find '^%[string "'
     local is_fault = has_place and not tostring(problem):find "interrupted!$"
