@@ -36,12 +36,13 @@ local function main(given)
   return require("retab.cli." .. modules[parsed.verb]).run(parsed, session)
 end
 
-local held = {}
+--- Files that stay open as long as the program runs.
+program.held = {}
 
 --- Takes the numbers of stdin, stdout and stderr where they are closed. A socket would get them otherwise, and what is
 --- printed would go to the server.
 local function hold_descriptors()
-  for place = 1, 3 do held[place] = io.open "/dev/null" end
+  for place = 1, 3 do program.held[place] = io.open "/dev/null" end
 end
 
 --- Runs the program to its end.
