@@ -50,6 +50,7 @@ describe("retab-runs' end", function()
       ["bad --interval: must be a number of seconds above 0"] = { "watch", "exprun_1", "--interval", 0 },
       ["bad --parallel: must be an integer of at least 1, got 0\n"] = { "--from-date", "7d", "--parallel", 0 },
       ["bad --parallel: must be an integer of at least 1, got 2.5\n"] = { "--from-date", "7d", "--parallel", 2.5 },
+      ["bad --parallel: must be at most 1000, got 1001\n"] = { "--from-date", "7d", "--parallel", 1001 },
       ["RUN must not be empty\n"] = { "get", "" },
       ["numbers and ages must not begin with '-'\n"] = { "--from-date", "-7d" },
       ["SHELL must be one of bash, zsh, fish\n"] = { "completion", "csh" },

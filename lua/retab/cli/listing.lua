@@ -13,6 +13,7 @@ local listing = {}
 local default_limit = 20 -- the API's own
 local chart_limit = 100 -- a chart of fewer runs says little
 local most_per_page = 100
+local most_parallel = 1000 -- each can be a connection
 
 local filters = {
   list = { "workflow_id", "experiment_id", "block_id", "status", "exclude_status", "trigger_type", "from_date",
@@ -55,6 +56,10 @@ local function check(arguments)
   end
   if arguments.chart and (arguments.resume or arguments.sort or arguments.columns or arguments.format ~= "table") then
     words.fail_usage("--chart goes with none of --resume, --sort, --columns and -o", arguments.verb)
+  end
+  if arguments.parallel and arguments.parallel > most_parallel then
+    words.fail_usage(("bad --parallel: must be at most %d, got %g"):format(most_parallel, arguments.parallel),
+      arguments.verb)
   end
   if arguments.sort and arguments.resume then words.fail_usage("--sort does not go with --resume", arguments.verb) end
 end
