@@ -103,6 +103,14 @@ describe("retab-runs' paging", function()
     assert.equal(single.stdout, parallel.stdout)
   end)
 
+  it("sorts the same bytes after a walk in parallel", function()
+    local base_url = server:scenario { runs = 300 }
+    local arguments = { "--from-date", "1990-01-01", "--all", "--json", "--sort", "score" }
+    local expected = retab_runs(base_url, arguments).stdout
+    arguments[#arguments + 1], arguments[#arguments + 2] = "--parallel", 3
+    assert.equal(expected, retab_runs(base_url, arguments).stdout)
+  end)
+
   it("says who asks", function()
     local base_url, id = server:scenario()
     retab_runs(base_url, {})

@@ -148,7 +148,7 @@ function output.sorted(under, column, is_descending)
   local fields = columns.fields { column }
   for _, path in ipairs(under.fields) do fields[#fields + 1] = path end
   return {
-    fields = fields,
+    fields = fields, wants_texts = under.wants_texts,
     page = function(items, texts)
       local bytes, breaks = {}, false
       if under.wants_texts then bytes, breaks = texts() end
