@@ -69,8 +69,8 @@ static struct outcome scan(const char *bytes, size_t length, size_t depth)
     }
     const struct outcome outcome = {text.message, p != NULL ? length : (size_t)(text.error_at - text.start)};
     CHECK((p != NULL) == (text.message == NULL), "a message comes with an error, and only then: %s", bytes);
-    CHECK(p != NULL || (text.error_at >= text.start && text.error_at <= text.end), "%s: the position is in %s", text.message,
-          bytes);
+    CHECK(p != NULL || (text.error_at >= text.start && text.error_at <= text.end), "%s: the position is in %s",
+          text.message, bytes);
     retab_text_trim(&text, 0);
     return outcome;
 }
