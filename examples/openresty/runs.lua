@@ -67,7 +67,8 @@ local function look(premature)
   local page, _, err = list { limit = 100 }
   if not page then return warn(err, "cannot list experiment runs") end
   for _, run in ipairs(page.data) do
-    if not finished[run.lifecycle.status] and not watched[run.id] then
+    local status = run.lifecycle and run.lifecycle.status
+    if status and not finished[status] and not watched[run.id] then
       watched[run.id] = true
       client:spawn(log_end, run.id)
     end

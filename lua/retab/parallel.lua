@@ -32,6 +32,9 @@ local pages_per_request = 3
 --- Slices of fewer seconds do not have to end at a whole second: what rounding takes away from them costs requests.
 local most_exact = 50
 
+--- Requests under way, at most. No server gives a client more connections.
+local most_requests = 1000
+
 --- Seconds by which a run may lie outside of its slice: servers round dates.
 local tolerance = 1
 
@@ -147,7 +150,7 @@ end
 --- Stores what has arrived, then sends as many requests as the width and the memory allow, those first that are read
 --- first.
 local function launch(self)
-  local width = self.options.parallel
+  local width = math.min(self.options.parallel, most_requests)
   local room, free = width, width * pages_per_request
   for slice in following, self do
     local pages = slice.pages
