@@ -126,7 +126,17 @@ static struct retab_transfer *push_transfer(lua_State *L)
     return transfer;
 }
 
-/* Adds the headers in the table on top to the transfer, and pops the table. libcurl takes an empty value as "name;". */
+static void append_header(lua_State *L, struct retab_transfer *transfer, const char *line)
+{
+    struct curl_slist *longer = curl_slist_append(transfer->headers, line);
+    if (longer == NULL) {
+        retab_no_memory(L);
+    }
+    transfer->headers = longer;
+}
+
+/* Adds the headers in the table on top to the transfer, and pops the table. libcurl takes an empty value as "name;". It
+ * adds two headers to a POST by itself: an empty line that follows the caller's headers prevents this. */
 static void add_headers(lua_State *L, struct retab_transfer *transfer)
 {
     check_field(L, lua_istable(L, -1), 2, "headers");
@@ -134,12 +144,10 @@ static void add_headers(lua_State *L, struct retab_transfer *transfer)
         check_field(L, lua_type(L, -2) == LUA_TSTRING && lua_isstring(L, -1), 2, "headers");
         const char *value = lua_tostring(L, -1);
         lua_pushfstring(L, *value == '\0' ? "%s;" : "%s: %s", lua_tostring(L, -2), value);
-        struct curl_slist *longer = curl_slist_append(transfer->headers, lua_tostring(L, -1));
-        if (longer == NULL) {
-            retab_no_memory(L);
-        }
-        transfer->headers = longer;
+        append_header(L, transfer, lua_tostring(L, -1));
     }
+    append_header(L, transfer, "Content-Type:");
+    append_header(L, transfer, "Expect:");
     lua_pop(L, 1);
 }
 

@@ -99,37 +99,14 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *context)
 
 /* ---- the request --------------------------------------------------------------------------------------------- */
 
-static int has_header(const struct curl_slist *headers, const char *name)
-{
-    const size_t length = strlen(name);
-    for (; headers != NULL; headers = headers->next) {
-        if (curl_strnequal(headers->data, name, length) && strchr(":;", headers->data[length]) != NULL) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
-/* Adds a header line, unless the caller's headers have this name. An empty value removes what libcurl would add. */
-static CURLcode add_default(struct retab_transfer *transfer, const char *name, const char *line)
-{
-    struct curl_slist *longer =
-        has_header(transfer->headers, name) ? transfer->headers : curl_slist_append(transfer->headers, line);
-    transfer->headers = longer != NULL ? longer : transfer->headers;
-    return longer != NULL ? CURLE_OK : CURLE_OUT_OF_MEMORY;
-}
-
 /* Sets the options of a POST. Its body may be empty. */
-static CURLcode set_post(struct retab_transfer *transfer, const struct retab_request *request)
+static CURLcode set_post(CURL *easy, const struct retab_request *request)
 {
-    CURL *easy = transfer->easy;
-    CURLcode code = add_default(transfer, "Content-Type", "Content-Type:");
-    code = code == CURLE_OK ? add_default(transfer, "Expect", "Expect:") : code;
     curl_easy_setopt(easy, CURLOPT_POST, 1L);
     curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_length);
     /* libcurl repeats a request if a reused connection breaks, but a POST must not reach a server twice */
     curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
-    return code == CURLE_OK ? curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, request->body ? request->body : "") : code;
+    return curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, request->body != NULL ? request->body : "");
 }
 
 static void set_string(CURL *easy, CURLcode *code, CURLoption option, const char *value)
@@ -142,7 +119,7 @@ static CURLcode set_strings(struct retab_transfer *transfer, const struct retab_
 {
     CURL *easy = transfer->easy;
     const int posts = request->body != NULL || strcmp(request->method, "POST") == 0;
-    CURLcode code = posts ? set_post(transfer, request) : CURLE_OK;
+    CURLcode code = posts ? set_post(easy, request) : CURLE_OK;
     if (strcmp(request->method, posts ? "POST" : "GET") != 0) {
         set_string(easy, &code, CURLOPT_CUSTOMREQUEST, request->method);
     }
