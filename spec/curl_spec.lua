@@ -461,13 +461,14 @@ describe("a pool", function()
       local transfer = pool:send(request(list_url(), { headers = key }))
       expected[transfer:id()] = transfer
     end
-    while pool:timeout() do
-      turn(pool)
+    while true do -- some can have ended before the first turn
       for id in function() return pool:finished() end do
         assert.equal(200, assert(expected[id]:result()).status)
         expected[id] = nil
         count = count + 1
       end
+      if not pool:timeout() then break end
+      turn(pool)
     end
     assert.equal(5, count)
     assert.is_nil(pool:finished())
