@@ -12,6 +12,9 @@
 /* libcurl's receive buffer: a page of runs takes two reads. */
 #define RECEIVE_BYTES 32768L
 
+/* The initial size of a buffer: most headers fit. */
+#define FIRST_ROOM ((size_t)1024)
+
 static const char too_large_body[] = "the response is larger than max_body_bytes";
 static const char too_large_head[] = "the header of the response, or one line of it, is too large";
 static const char no_memory[] = "not enough memory for the response";
@@ -25,7 +28,8 @@ static int reserve(struct retab_buffer *buffer, size_t more)
     if (need <= buffer->room) {
         return 1;
     }
-    const size_t room = need > buffer->room * 2 ? need : buffer->room * 2;
+    const size_t larger_room = buffer->room > 0 ? buffer->room * 2 : FIRST_ROOM;
+    const size_t room = need > larger_room ? need : larger_room;
     char *larger = realloc(buffer->bytes, room);
     if (larger == NULL) {
         return 0;
