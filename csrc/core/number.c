@@ -85,7 +85,7 @@ static inline const char *read_digits(const char *p, uint64_t *mantissa)
     return p;
 }
 
-static const char *read_parts(struct retab_number *number, const char *p, struct parts *parts)
+static inline const char *read_parts(struct retab_number *number, const char *p, struct parts *parts)
 {
     const char *const from = p;
     *parts = (struct parts){from, NULL, 0, 0, 0, 1};
@@ -140,7 +140,7 @@ static double to_double(const struct parts *parts)
 }
 
 /* Reads the sign and the parts. Returns the position after them, or NULL. */
-static const char *read_number(struct retab_number *number, const char *p, struct parts *parts, int *is_negative)
+static inline const char *read_number(struct retab_number *number, const char *p, struct parts *parts, int *is_negative)
 {
     *is_negative = *p == '-';
     p += *is_negative;
