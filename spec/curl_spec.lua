@@ -90,6 +90,18 @@ describe("a request", function()
     assert.equal("POST / HTTP/1.1", head:match "^[^\r\n]+")
     assert.is_truthy(head:find("Content-Length: 3000003", 1, true))
     assert.is_truthy(head:find("Content-Type: application/json", 1, true))
+    assert.equal(1, select(2, head:gsub("Content%-Type", "")))
+    assert.is_nil(head:find("Expect", 1, true))
+  end)
+
+  it("sends a POST without a body and without headers that were not given", function()
+    local _, _, peer = exchange(function(peer)
+      peer:head()
+      peer:page()
+    end, { method = "POST", headers = {} })
+    local head = peer.heads[1]
+    assert.is_truthy(head:find("Content-Length: 0", 1, true))
+    assert.is_nil(head:find("Content-Type", 1, true))
     assert.is_nil(head:find("Expect", 1, true))
   end)
 

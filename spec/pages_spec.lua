@@ -67,7 +67,7 @@ function run.lua(block)
   if block.output then assert.equal(block.output .. "\n", result.stdout) end
 end
 
---- A program in the directory of which the text speaks as DIR: it finds the library by itself.
+--- A program that its page places in DIR. It finds the library without package paths in the environment.
 run["lua fragment"] = function(block)
   local abi, build = _VERSION:match "%d%.%d", os.getenv "BUILD" or "build"
   local pipe = io.popen "pwd"

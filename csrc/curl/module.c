@@ -135,8 +135,9 @@ static void append_header(lua_State *L, struct retab_transfer *transfer, const c
     transfer->headers = longer;
 }
 
-/* Adds the headers in the table on top to the transfer, and pops the table. libcurl takes an empty value as "name;". It
- * adds two headers to a POST by itself: an empty line that follows the caller's headers prevents this. */
+/* Adds the headers in the table on top to the transfer, and pops the table. libcurl takes an empty value as "name;".
+ * For a POST, libcurl adds two headers that are not in the list. A name without a value is in the list, but is not
+ * sent: those two names come last, and libcurl sends the caller's headers of these names, if any. */
 static void add_headers(lua_State *L, struct retab_transfer *transfer)
 {
     check_field(L, lua_istable(L, -1), 2, "headers");

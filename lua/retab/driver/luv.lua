@@ -242,8 +242,8 @@ end
 
 -- ---- a driver's life ---------------------------------------------------------------------------------
 
---- Has the loop end all waits, and then close the handles and the pool. Neovim's loop runs by itself, except while
---- Neovim exits; plain luv's loop runs here, unless this is one of its callbacks.
+--- Ends all waits, then closes the handles and the pool, in turns of the loop. Here, Neovim's turns are called without
+--- the loop, because Neovim may be exiting; plain luv's loop runs. A callback of the loop leaves the turns to the loop.
 function Driver:close()
   if self.closed then return end
   self.closed, open[self] = true, nil
